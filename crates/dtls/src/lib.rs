@@ -1,0 +1,1 @@
+//! DTLS for WebRTC, sans-IO.

@@ -1,0 +1,1 @@
+//! The ICE agent, sans-IO.

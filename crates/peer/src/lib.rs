@@ -1,0 +1,1 @@
+//! The sans-IO WebRTC peer connection.

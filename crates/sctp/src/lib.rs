@@ -1,0 +1,1 @@
+//! An SCTP association over DTLS, sans-IO.

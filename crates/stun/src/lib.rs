@@ -1,0 +1,1 @@
+//! STUN messages, attributes, integrity and client transactions.

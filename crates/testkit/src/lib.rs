@@ -1,0 +1,1 @@
+//! Simulated network and time for the tests of Antiphon.
