@@ -1,0 +1,128 @@
+//! Descriptions of real peers, and those that broke others.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use antiphon_sdp::{Candidate, Session, Setup};
+
+fn samples() -> Vec<(PathBuf, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let mut samples: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sdp"))
+        .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
+        .collect();
+    samples.sort();
+    samples
+}
+
+#[test]
+fn samples_of_real_peers_are_written_as_they_were_read() {
+    let samples = samples();
+    assert!(samples.len() > 40);
+    for (path, text) in samples {
+        let session: Session = text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!(session.to_string(), text, "{}", path.display());
+    }
+}
+
+#[test]
+fn typed_values_write_the_same_description_as_their_text() {
+    for (path, text) in samples() {
+        let session: Session = text.parse().unwrap();
+        let mut rebuilt = session.clone();
+        let sections =
+            std::iter::once(&mut rebuilt.section).chain(rebuilt.media.iter_mut().map(|m| &mut m.section));
+        for section in sections {
+            for line in &mut section.lines {
+                *line = antiphon_sdp::Line::new(line.value().clone()).unwrap();
+            }
+        }
+        let reread: Session = rebuilt.to_string().parse().unwrap();
+        assert_eq!(reread, session, "{}", path.display());
+    }
+}
+
+#[test]
+fn reads_what_sets_up_a_data_channel() {
+    let find = |name: &str| samples().into_iter().find(|(path, _)| path.ends_with(name)).unwrap().1;
+    let session: Session = find("firefox-153-answer-data-gathered.sdp").parse().unwrap();
+    let media = &session.media[0];
+    assert_eq!(media.line().protocol, "UDP/DTLS/SCTP");
+    assert_eq!(media.line().formats, ["webrtc-datachannel"]);
+    assert_eq!(media.section.ice_ufrag(), Some("72603800"));
+    assert_eq!(media.section.ice_pwd(), Some("5e1fabeefe160f25c3e8eb2cb8450aa7"));
+    assert_eq!(media.section.setup(), Some(Setup::Active));
+    assert_eq!(media.section.sctp_port(), Some(5000));
+    assert_eq!(media.section.max_message_size(), Some(1_073_741_823));
+    assert_eq!(media.section.candidates().count(), 4);
+    assert_eq!(session.section.fingerprints().next().unwrap().value.len(), 32);
+    assert_eq!(session.groups().next().unwrap().mids, ["0"]);
+}
+
+#[test]
+fn trickled_candidates_are_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let mut count = 0;
+    for name in ["chromium-156-trickle-audio-video.jsonl", "firefox-153-trickle-data.jsonl"] {
+        for line in fs::read_to_string(folder.join(name)).unwrap().lines() {
+            let Some((_, rest)) = line.split_once("\"candidate\": \"") else { continue };
+            let text = rest.split('"').next().unwrap();
+            if text.is_empty() {
+                continue;
+            }
+            let candidate: Candidate = text.parse().unwrap();
+            assert_eq!(candidate.to_string().to_lowercase(), text.to_lowercase());
+            count += 1;
+        }
+    }
+    assert!(count > 8);
+}
+
+fn corpora() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora");
+    let folder = std::env::var_os("ANTIPHON_CORPORA").map_or(beside, PathBuf::from);
+    folder.is_dir().then_some(folder)
+}
+
+#[test]
+fn published_descriptions_are_refused_or_written_as_they_were_read() {
+    let Some(corpora) = corpora() else {
+        println!("the corpora are absent");
+        return;
+    };
+    let mut folders = vec![corpora.join("sdp")];
+    let (mut read, mut refused) = (0, 0);
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = fs::read(&path).unwrap();
+            let text = String::from_utf8_lossy(&bytes);
+            match text.parse::<Session>() {
+                Err(error) => {
+                    refused += 1;
+                    println!("{}: {error}", path.display());
+                }
+                Ok(session) => {
+                    read += 1;
+                    let normal: String = text
+                        .trim_end()
+                        .lines()
+                        .flat_map(|line| [line.trim_end_matches('\r'), "\r\n"])
+                        .collect();
+                    let written = session.to_string();
+                    assert_eq!(written.trim_end(), normal.trim_end(), "{}", path.display());
+                    assert_eq!(written.parse::<Session>().unwrap(), session);
+                }
+            }
+        }
+    }
+    println!("read {read}, refused {refused}");
+    assert!(read > 50);
+}
