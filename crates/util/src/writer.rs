@@ -79,6 +79,11 @@ impl<'a> Writer<'a> {
         self.prefixed::<3>(body);
     }
 
+    /// A writer that starts where this one stands, for a part that patches its own beginning.
+    pub fn nested(&mut self) -> Writer<'_> {
+        Writer::new(self.out)
+    }
+
     /// Bytes written through this writer.
     pub fn len(&self) -> usize {
         self.out.len() - self.start
@@ -122,6 +127,18 @@ mod tests {
         writer.pad(4);
         assert_eq!(writer.len(), 12);
         assert_eq!(out, [9, 1, 2, 3, 4, 5, 6, 0, 3, 2, 7, 8, 0]);
+    }
+
+    #[test]
+    fn a_nested_writer_sees_its_own_part_alone() {
+        let mut out = Vec::new();
+        let mut writer = Writer::new(&mut out);
+        writer.u8(1);
+        let mut nested = writer.nested();
+        nested.u16(0);
+        nested.written().fill(7);
+        assert_eq!((nested.len(), writer.len()), (2, 3));
+        assert_eq!(out, [1, 7, 7]);
     }
 
     #[test]
