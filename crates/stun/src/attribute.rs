@@ -250,7 +250,7 @@ impl<'a> ErrorCode<'a> {
 
     fn parse(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
         let word = reader.u32()?;
-        let (class, number) = ((word >> 8 & 7) as u16, (word & 0xff) as u16);
+        let (class, number) = (((word >> 8) & 7) as u16, (word & 0xff) as u16);
         if !(3..=6).contains(&class) || number > 99 {
             return Err(ParseError::Value);
         }
@@ -259,7 +259,7 @@ impl<'a> ErrorCode<'a> {
 
     fn write(&self, writer: &mut Writer<'_>) {
         writer.u16(0);
-        writer.u16((self.code / 100 & 7) << 8 | self.code % 100);
+        writer.u16((((self.code / 100) & 7) << 8) | (self.code % 100));
         writer.bytes(self.reason.as_bytes());
     }
 }

@@ -83,7 +83,7 @@ impl MessageType {
             0x0100 => Class::SuccessResponse,
             _ => Class::ErrorResponse,
         };
-        let method = (bits & 0x000f) | (bits & 0x00e0) >> 1 | (bits & 0x3e00) >> 2;
+        let method = (bits & 0x000f) | ((bits & 0x00e0) >> 1) | ((bits & 0x3e00) >> 2);
         Ok(Self { method: Method(method), class })
     }
 
@@ -96,7 +96,7 @@ impl MessageType {
             Class::SuccessResponse => 0x0100,
             Class::ErrorResponse => 0x0110,
         };
-        (method & 0x000f) | (method & 0x0070) << 1 | (method & 0x0f80) << 2 | class
+        (method & 0x000f) | ((method & 0x0070) << 1) | ((method & 0x0f80) << 2) | class
     }
 }
 
