@@ -1,10 +1,14 @@
 //! The backend over aws-lc-rs.
 
-use aws_lc_rs::{digest, hmac, rand};
+use aws_lc_rs::signature::KeyPair as _;
+use aws_lc_rs::{aead, agreement, digest, error, hmac, rand, signature};
 
+use crate::aead::{Aead, NONCE_LEN, Tag};
+use crate::agreement::Agreement;
 use crate::hash::Hmac;
 use crate::provider::Backend;
-use crate::{Digest, HashAlgorithm};
+use crate::signature::{PrivateKeyDer, Signer};
+use crate::{AeadAlgorithm, Digest, Group, HashAlgorithm, KeyKind, PublicKey, Secret, SignatureScheme};
 
 pub(crate) struct AwsLc;
 
@@ -41,6 +45,66 @@ impl Backend for AwsLc {
         )]
         rand::fill(bytes).expect("the operating system gives randomness");
     }
+
+    fn aead(&self, algorithm: AeadAlgorithm, key: &[u8]) -> Option<Box<dyn Aead>> {
+        let algorithm = match algorithm {
+            AeadAlgorithm::Aes128Gcm => &aead::AES_128_GCM,
+            AeadAlgorithm::Aes256Gcm => &aead::AES_256_GCM,
+            AeadAlgorithm::ChaCha20Poly1305 => &aead::CHACHA20_POLY1305,
+        };
+        Some(Box::new(RecordKey(aead::LessSafeKey::new(aead::UnboundKey::new(algorithm, key).ok()?))))
+    }
+
+    fn key_agreement(&self, group: Group) -> Option<Box<dyn Agreement>> {
+        let algorithm = match group {
+            Group::X25519 => &agreement::X25519,
+            Group::P256 => &agreement::ECDH_P256,
+            Group::P384 => &agreement::ECDH_P384,
+        };
+        let private = agreement::EphemeralPrivateKey::generate(algorithm, &rand::SystemRandom::new()).ok()?;
+        let public = private.compute_public_key().ok()?;
+        Some(Box::new(Ephemeral { private, public }))
+    }
+
+    fn verify(&self, key: &PublicKey, scheme: SignatureScheme, message: &[u8], signature: &[u8]) -> bool {
+        use HashAlgorithm::{Sha256, Sha384, Sha512};
+        use SignatureScheme::{Ecdsa, RsaPkcs1, RsaPss};
+        let algorithm: &'static dyn signature::VerificationAlgorithm = match (key.kind(), scheme) {
+            (KeyKind::EcdsaP256, Ecdsa(Sha256)) => &signature::ECDSA_P256_SHA256_ASN1,
+            (KeyKind::EcdsaP256, Ecdsa(Sha384)) => &signature::ECDSA_P256_SHA384_ASN1,
+            (KeyKind::EcdsaP384, Ecdsa(Sha256)) => &signature::ECDSA_P384_SHA256_ASN1,
+            (KeyKind::EcdsaP384, Ecdsa(Sha384)) => &signature::ECDSA_P384_SHA384_ASN1,
+            (KeyKind::Rsa, RsaPkcs1(Sha256)) => &signature::RSA_PKCS1_2048_8192_SHA256,
+            (KeyKind::Rsa, RsaPkcs1(Sha384)) => &signature::RSA_PKCS1_2048_8192_SHA384,
+            (KeyKind::Rsa, RsaPkcs1(Sha512)) => &signature::RSA_PKCS1_2048_8192_SHA512,
+            (KeyKind::Rsa, RsaPss(Sha256)) => &signature::RSA_PSS_2048_8192_SHA256,
+            (KeyKind::Rsa, RsaPss(Sha384)) => &signature::RSA_PSS_2048_8192_SHA384,
+            (KeyKind::Rsa, RsaPss(Sha512)) => &signature::RSA_PSS_2048_8192_SHA512,
+            _ => return false,
+        };
+        signature::UnparsedPublicKey::new(algorithm, key.as_bytes()).verify(message, signature).is_ok()
+    }
+
+    fn generate_signer(&self) -> Option<Box<dyn Signer>> {
+        let pair = signature::EcdsaKeyPair::generate(&signature::ECDSA_P256_SHA256_ASN1_SIGNING).ok()?;
+        Some(Box::new(EcdsaKey { kind: KeyKind::EcdsaP256, hash: HashAlgorithm::Sha256, pair }))
+    }
+
+    fn load_signer(&self, kind: KeyKind, key: &PrivateKeyDer<'_>) -> Option<Box<dyn Signer>> {
+        let ecdsa = |algorithm, hash| -> Option<Box<dyn Signer>> {
+            let PrivateKeyDer::Pkcs8(key) = key else { return None };
+            let pair = signature::EcdsaKeyPair::from_pkcs8(algorithm, key).ok()?;
+            Some(Box::new(EcdsaKey { kind, hash, pair }))
+        };
+        match kind {
+            KeyKind::EcdsaP256 => ecdsa(&signature::ECDSA_P256_SHA256_ASN1_SIGNING, HashAlgorithm::Sha256),
+            KeyKind::EcdsaP384 => ecdsa(&signature::ECDSA_P384_SHA384_ASN1_SIGNING, HashAlgorithm::Sha384),
+            KeyKind::Rsa => Some(Box::new(RsaKey(match key {
+                PrivateKeyDer::Pkcs8(key) => signature::RsaKeyPair::from_pkcs8(key).ok()?,
+                PrivateKeyDer::Pkcs1(key) => signature::RsaKeyPair::from_der(key).ok()?,
+            }))),
+        }
+    }
 }
 
 struct Key(hmac::Key);
@@ -50,5 +114,88 @@ impl Hmac for Key {
         let mut context = hmac::Context::with_key(&self.0);
         parts.iter().for_each(|part| context.update(part));
         Digest::new(context.sign().as_ref())
+    }
+}
+
+struct RecordKey(aead::LessSafeKey);
+
+impl Aead for RecordKey {
+    fn seal(&self, nonce: [u8; NONCE_LEN], aad: &[u8], data: &mut [u8]) -> Option<Tag> {
+        let nonce = aead::Nonce::assume_unique_for_key(nonce);
+        let tag = self.0.seal_in_place_separate_tag(nonce, aead::Aad::from(aad), data).ok()?;
+        tag.as_ref().try_into().ok()
+    }
+
+    fn open<'a>(&self, nonce: [u8; NONCE_LEN], aad: &[u8], data: &'a mut [u8]) -> Option<&'a mut [u8]> {
+        self.0.open_in_place(aead::Nonce::assume_unique_for_key(nonce), aead::Aad::from(aad), data).ok()
+    }
+}
+
+struct Ephemeral {
+    private: agreement::EphemeralPrivateKey,
+    public: agreement::PublicKey,
+}
+
+impl Agreement for Ephemeral {
+    fn public_value(&self) -> &[u8] {
+        self.public.as_ref()
+    }
+
+    fn agree(self: Box<Self>, peer: &[u8]) -> Option<Secret> {
+        let peer = agreement::UnparsedPublicKey::new(self.private.algorithm(), peer);
+        let secret = |secret: &[u8]| Ok(Secret::new(secret.to_vec()));
+        agreement::agree_ephemeral(self.private, peer, error::Unspecified, secret).ok()
+    }
+}
+
+struct EcdsaKey {
+    kind: KeyKind,
+    hash: HashAlgorithm,
+    pair: signature::EcdsaKeyPair,
+}
+
+impl Signer for EcdsaKey {
+    fn kind(&self) -> KeyKind {
+        self.kind
+    }
+
+    fn public_key(&self) -> &[u8] {
+        self.pair.public_key().as_ref()
+    }
+
+    fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Option<Vec<u8>> {
+        if scheme != SignatureScheme::Ecdsa(self.hash) {
+            return None;
+        }
+        Some(self.pair.sign(&rand::SystemRandom::new(), message).ok()?.as_ref().to_vec())
+    }
+}
+
+struct RsaKey(signature::RsaKeyPair);
+
+impl Signer for RsaKey {
+    fn kind(&self) -> KeyKind {
+        KeyKind::Rsa
+    }
+
+    fn public_key(&self) -> &[u8] {
+        self.0.public_key().as_ref()
+    }
+
+    fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Option<Vec<u8>> {
+        use HashAlgorithm::{Sha256, Sha384, Sha512};
+        use SignatureScheme::{RsaPkcs1, RsaPss};
+        let padding: &'static dyn signature::RsaEncoding = match scheme {
+            RsaPkcs1(Sha256) => &signature::RSA_PKCS1_SHA256,
+            RsaPkcs1(Sha384) => &signature::RSA_PKCS1_SHA384,
+            RsaPkcs1(Sha512) => &signature::RSA_PKCS1_SHA512,
+            RsaPss(Sha256) => &signature::RSA_PSS_SHA256,
+            RsaPss(Sha384) => &signature::RSA_PSS_SHA384,
+            RsaPss(Sha512) => &signature::RSA_PSS_SHA512,
+            _ => return None,
+        };
+        let mut out = vec![0; self.0.public_modulus_len()];
+        self.0.sign(padding, &rand::SystemRandom::new(), message, &mut out).ok()?;
+        Some(out)
     }
 }

@@ -1,7 +1,15 @@
 //! The choice of a backend.
 
+use std::ops::Range;
+
+use crate::aead::{Aead, NONCE_LEN};
+use crate::agreement::Agreement;
 use crate::hash::Hmac;
-use crate::{Digest, HashAlgorithm, HmacKey};
+use crate::signature::{PrivateKeyDer, Signer};
+use crate::{
+    AeadAlgorithm, Digest, Group, HashAlgorithm, HmacKey, KeyAgreement, KeyKind, KeyLengthError, OpeningKey,
+    PublicKey, SealingKey, SignatureScheme,
+};
 
 /// One backend's primitives.
 pub(crate) trait Backend: Send + Sync {
@@ -9,6 +17,12 @@ pub(crate) trait Backend: Send + Sync {
     fn digest(&self, algorithm: HashAlgorithm, parts: &[&[u8]]) -> Digest;
     fn hmac(&self, algorithm: HashAlgorithm, key: &[u8]) -> Box<dyn Hmac>;
     fn random(&self, bytes: &mut [u8]);
+    fn aead(&self, algorithm: AeadAlgorithm, key: &[u8]) -> Option<Box<dyn Aead>>;
+    fn key_agreement(&self, group: Group) -> Option<Box<dyn Agreement>>;
+    fn verify(&self, key: &PublicKey, scheme: SignatureScheme, message: &[u8], signature: &[u8]) -> bool;
+    /// A fresh ECDSA P-256 key.
+    fn generate_signer(&self) -> Option<Box<dyn Signer>>;
+    fn load_signer(&self, kind: KeyKind, key: &PrivateKeyDer<'_>) -> Option<Box<dyn Signer>>;
 }
 
 /// Makes the cryptographic values of one backend; cheap to copy.
@@ -20,6 +34,12 @@ impl Provider {
     #[cfg(feature = "aws-lc-rs")]
     pub fn aws_lc_rs() -> Self {
         Self(&crate::aws_lc::AwsLc)
+    }
+
+    /// The backend over ring.
+    #[cfg(feature = "ring")]
+    pub fn ring() -> Self {
+        Self(&crate::ring::Ring)
     }
 
     /// The backend's name.
@@ -42,6 +62,49 @@ impl Provider {
         let mut seed = [0; 32];
         self.0.random(&mut seed);
         seed
+    }
+
+    /// A key that seals under `numbers`, each once, in order.
+    ///
+    /// # Errors
+    /// [`KeyLengthError`] where `key` has not the length of the algorithm's keys.
+    pub fn sealing_key(
+        &self,
+        algorithm: AeadAlgorithm,
+        key: &[u8],
+        base: [u8; NONCE_LEN],
+        numbers: Range<u64>,
+    ) -> Result<SealingKey, KeyLengthError> {
+        Ok(SealingKey::new(self.0.aead(algorithm, key).ok_or(KeyLengthError)?, base, numbers))
+    }
+
+    /// A key that opens.
+    ///
+    /// # Errors
+    /// [`KeyLengthError`] where `key` has not the length of the algorithm's keys.
+    pub fn opening_key(
+        &self,
+        algorithm: AeadAlgorithm,
+        key: &[u8],
+        base: [u8; NONCE_LEN],
+    ) -> Result<OpeningKey, KeyLengthError> {
+        Ok(OpeningKey::new(self.0.aead(algorithm, key).ok_or(KeyLengthError)?, base))
+    }
+
+    /// A fresh private value of `group`, or `None` where the backend lacks the group.
+    pub fn key_agreement(&self, group: Group) -> Option<KeyAgreement> {
+        Some(KeyAgreement::new(group, self.0.key_agreement(group)?))
+    }
+
+    /// Whether `signature` is one over `message` that the owner of `key` made with `scheme`.
+    ///
+    /// RSA keys below 2,048 and above 8,192 bits are refused.
+    pub fn verify(&self, key: &PublicKey, scheme: SignatureScheme, message: &[u8], signature: &[u8]) -> bool {
+        self.0.verify(key, scheme, message, signature)
+    }
+
+    pub(crate) fn backend(&self) -> &'static dyn Backend {
+        self.0
     }
 }
 
