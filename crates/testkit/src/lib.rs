@@ -6,6 +6,7 @@
 //! * [`Link`]: delay, jitter, loss (random or in bursts), reordering, duplication, rate and queue, MTU.
 //! * [`Nat`]: address translation with the mapping and filtering of RFC 4787.
 //! * [`for_each_seed`]: runs a test with many seeds and prints the one that failed; `ANTIPHON_SEED` sets it.
+//! * [`left_out`]: whether a run does without a real peer that a test needs.
 //! * [`Chart`]: what happened to every datagram, as a sequence chart in text; [`Pcap`]: the same for Wireshark.
 //!
 //! The endpoint under test gets a small wrapper that implements [`Node`] (or [`DatagramEndpoint`]): the four verbs are
@@ -60,6 +61,7 @@ mod nat;
 mod network;
 mod pair;
 mod pcap;
+mod peers;
 mod seed;
 mod simulation;
 
@@ -71,5 +73,6 @@ pub use nat::{Nat, NatBehaviour};
 pub use network::Packet;
 pub use pair::{DatagramEndpoint, Pair};
 pub use pcap::{Encapsulation, Pcap};
+pub use peers::left_out;
 pub use seed::for_each_seed;
 pub use simulation::{Node, NodeId, Simulation};
