@@ -1,1 +1,59 @@
-//! The ICE agent, sans-IO.
+//! The ICE agent, sans-IO (RFC 8445): finds a path between two peers behind whatever is between them, and keeps watch on it.
+//!
+//! * Host, server-reflexive, peer-reflexive and relayed candidates over UDP; trickled in any order (RFC 8838); patience
+//!   for a peer that names no usable candidate (RFC 8863); consent to send and its freshness (RFC 7675).
+//! * The agent is told addresses, credentials and candidates, and handed every datagram that arrives; it gives
+//!   datagrams to be sent, events, and the next instant at which it wants to be called.
+//! * What is not STUN comes back from [`Agent::handle_receive`] as [`Validated`], and only over a path that ICE has validated.
+//!
+//! One agent serves one component of one data stream: everything of a connection shares it (BUNDLE, rtcp-mux).
+//! There is no TURN here: a relayed address is one more local address, whose datagrams the owner carries through the relay.
+//! Not here either: sockets, name resolution, ICE-TCP, ICE restart (make a new agent).
+//!
+//! ```
+//! # #[allow(clippy::disallowed_methods)]
+//! # fn main() {
+//! use antiphon_crypto::Provider;
+//! use antiphon_ice::{Agent, Config, Event, Role};
+//! use antiphon_util::Rng;
+//!
+//! let provider = Provider::default();
+//! let mut agent = Agent::new(Config::new(provider, Role::Controlling), Rng::from_seed(provider.random_seed()));
+//! let now = std::time::Instant::now();
+//! agent.add_local_address(now, "192.0.2.1:4000".parse().unwrap());
+//! agent.end_of_local_addresses(now);
+//! while let Some(event) = agent.poll_event() {
+//!     if let Event::CandidateGathered(candidate) = event {
+//!         println!("tell the peer: {candidate:?} of {}", agent.local_credentials().ufrag);
+//!     }
+//! }
+//! # }
+//! ```
+//!
+//! After that the owner calls [`Agent::handle_receive`] with what its sockets give, [`Agent::handle_timeout`] at the
+//! instant of [`Agent::poll_timeout`], and after either sends what [`Agent::poll_transmit`] gives, in any order and as often
+//! as it likes.
+
+mod agent;
+mod candidate;
+mod checking;
+mod checklist;
+mod config;
+mod consent;
+mod credentials;
+mod event;
+mod gather;
+mod nomination;
+mod receiving;
+mod responses;
+mod rtt;
+mod state;
+mod validated;
+
+pub use agent::Agent;
+pub use candidate::{Candidate, CandidateKind};
+pub use config::{Config, Limits, Role};
+pub use credentials::Credentials;
+pub use event::{AddCandidateError, DropReason, Event};
+pub use state::{GatheringState, IceState};
+pub use validated::Validated;

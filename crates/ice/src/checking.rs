@@ -1,0 +1,229 @@
+//! Our own checks: which is due, how it looks, what happens when no answer comes (RFC 8445 §7.2).
+
+use std::time::{Duration, Instant};
+
+use antiphon_stun::{
+    Attribute, ClientTransaction, MessageBuilder, MessageType, Step, Timing, TooLong, TransactionId,
+};
+use antiphon_util::{Path, Transmit, Writer};
+
+use crate::agent::Agent;
+use crate::checklist::{Check, Pair, PairState, Valid};
+use crate::config::Role;
+
+/// A request that is about to be sent.
+#[derive(Debug, Clone, Copy)]
+struct Request {
+    path: Path,
+    id: TransactionId,
+    role: Role,
+    nominates: bool,
+}
+
+/// After an unanswered consent check the path is probed this often until it answers or consent expires: RFC 7675 §5.1
+/// has consent checks themselves sent every 4 s at most.
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+
+const PROBE_TIMING: Timing = Timing {
+    timeout: PROBE_INTERVAL,
+    max_timeout: PROBE_INTERVAL,
+    max_requests: 120,
+    last_wait: PROBE_INTERVAL,
+};
+
+impl Agent {
+    /// Appends the check that is due: a triggered one, a repetition, a consent check, or the next in order.
+    pub(crate) fn transmit_check(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
+        self.remote.access.as_ref()?;
+        let request = self
+            .start_triggered(now)
+            .or_else(|| self.repeat_check(now))
+            .or_else(|| self.start_consent_check(now))
+            .or_else(|| self.start_ordinary(now))?;
+        let start = buf.len();
+        match self.write_check(request, buf) {
+            Ok(len) => Some(Transmit { path: request.path, ecn: None, len, segment_size: None }),
+            Err(TooLong) => {
+                buf.truncate(start);
+                None
+            }
+        }
+    }
+
+    /// Appends the request to a STUN server that is due.
+    pub(crate) fn transmit_inquiry(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
+        let (path, id) = self.gatherer.next_request(now)?;
+        let mut writer = Writer::new(buf);
+        let mut builder = MessageBuilder::new(&mut writer, MessageType::BINDING_REQUEST, id);
+        builder.fingerprint();
+        let len = builder.finish().ok()?;
+        Some(Transmit { path, ecn: None, len, segment_size: None })
+    }
+
+    /// Sends USE-CANDIDATE on a pair that works (RFC 8445 §8.1.1).
+    pub(crate) fn nominate(&mut self, now: Instant, path: Path) {
+        let check = self.new_check(now, self.config.check_timing, true);
+        if let Some(valid) = self.checklist.find_mut(path).and_then(Pair::valid_mut) {
+            valid.check = Some(check);
+        }
+    }
+
+    /// Fails what was not answered in time, and looks for signs of life where a consent check was not answered.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        let (expiry, selected) = (self.config.consent_expiry, self.selected_path());
+        let mut to_probe = Vec::new();
+        for pair in self.checklist.iter_mut() {
+            let keeps_consent = keeps_consent(pair, selected);
+            let has_failed = match &mut pair.state {
+                PairState::InProgress(check) => check.has_timed_out(now),
+                PairState::Succeeded(valid) if keeps_consent && valid.consent.expires(expiry) <= now => true,
+                PairState::Succeeded(valid) => {
+                    if keeps_consent && valid.probe_due().is_some_and(|due| due <= now) {
+                        to_probe.push(pair.path);
+                    }
+                    let ended = valid.check.take_if(|check| check.has_timed_out(now));
+                    ended.is_some_and(|check| check.nominates)
+                }
+                PairState::Frozen | PairState::Waiting | PairState::Failed => false,
+            };
+            if has_failed {
+                pair.state = PairState::Failed;
+                pair.nominated = None;
+            }
+        }
+        for path in to_probe {
+            let check = self.new_check(now, PROBE_TIMING, false);
+            if let Some(valid) = self.checklist.find_mut(path).and_then(Pair::valid_mut) {
+                valid.check = Some(check);
+            }
+        }
+    }
+
+    /// When checks have something to do: send, repeat, or fail; `now` where it is at once.
+    pub(crate) fn checks_due(&self, now: Instant) -> Option<Instant> {
+        self.remote.access.as_ref()?;
+        if self.checklist.has_triggered() {
+            return Some(now);
+        }
+        let ordinary = self.checklist.next_ordinary().map(|_| self.schedule.next_ordinary.unwrap_or(now));
+        let (expiry, selected) = (self.config.consent_expiry, self.selected_path());
+        let of_pair = |pair: &Pair| {
+            let check = pair.check().map(|check| check.transaction.due());
+            let consent = pair.valid().filter(|_| keeps_consent(pair, selected)).and_then(|valid| {
+                let consent = valid.consent.due().min(valid.consent.expires(expiry));
+                [Some(consent), valid.probe_due()].into_iter().flatten().min()
+            });
+            [check, consent].into_iter().flatten().min()
+        };
+        self.checklist.iter().filter_map(of_pair).chain(ordinary).min()
+    }
+
+    fn start_triggered(&mut self, now: Instant) -> Option<Request> {
+        let path = self.checklist.next_triggered()?;
+        // Not paced: the peer's checks are, and each pair is triggered once. The others wait a little longer for it.
+        self.start_check(now, path)
+    }
+
+    fn start_ordinary(&mut self, now: Instant) -> Option<Request> {
+        if self.schedule.next_ordinary.is_some_and(|at| now < at) {
+            return None;
+        }
+        let path = self.checklist.next_ordinary()?;
+        self.start_check(now, path)
+    }
+
+    /// Moves the pair to in-progress; its first request counts as sent.
+    fn start_check(&mut self, now: Instant, path: Path) -> Option<Request> {
+        let mut timing = self.config.check_timing;
+        timing.timeout = timing.timeout.max(self.paced_round());
+        let mut check = self.new_check(now, timing, false);
+        let request = check.request(path, now)?;
+        self.checklist.find_mut(path)?.state = PairState::InProgress(check);
+        self.schedule.next_ordinary = Some(now + self.config.pacing);
+        Some(request)
+    }
+
+    fn repeat_check(&mut self, now: Instant) -> Option<Request> {
+        self.checklist.iter_mut().find_map(|pair| {
+            let path = pair.path;
+            pair.check_mut()?.request(path, now)
+        })
+    }
+
+    fn start_consent_check(&mut self, now: Instant) -> Option<Request> {
+        let (period, selected) = (self.config.consent_period, self.selected_path());
+        let rng = &mut self.rng;
+        let role = self.role;
+        self.checklist.iter_mut().find_map(|pair| {
+            if !keeps_consent(pair, selected) {
+                return None;
+            }
+            let path = pair.path;
+            let valid = pair.valid_mut().filter(|valid| valid.consent.due() <= now)?;
+            let id = TransactionId::random(rng);
+            valid.consent.sent(now, id, period, rng);
+            Some(Request { path, id, role, nominates: false })
+        })
+    }
+
+    fn new_check(&mut self, now: Instant, timing: Timing, nominates: bool) -> Check {
+        let transaction = ClientTransaction::new(now, TransactionId::random(&mut self.rng), timing);
+        Check { transaction, role: self.role, nominates }
+    }
+
+    /// Ta for every pair that has its turn before a check is repeated (RFC 8445 §14.3).
+    fn paced_round(&self) -> Duration {
+        let pending = self.checklist.iter().filter(|pair| pair.is_pending()).count();
+        self.config.pacing.saturating_mul(u32::try_from(pending).unwrap_or(u32::MAX))
+    }
+
+    fn write_check(&self, request: Request, buf: &mut Vec<u8>) -> Result<usize, TooLong> {
+        let (Some(access), Some(base)) = (&self.remote.access, self.gatherer.base(request.path.local)) else {
+            return Err(TooLong);
+        };
+        let mut writer = Writer::new(buf);
+        let mut builder = MessageBuilder::new(&mut writer, MessageType::BINDING_REQUEST, request.id);
+        builder.attribute(&Attribute::Username(&access.username));
+        builder.attribute(&match request.role {
+            Role::Controlling => Attribute::IceControlling(self.tie_breaker),
+            Role::Controlled => Attribute::IceControlled(self.tie_breaker),
+        });
+        if request.nominates {
+            builder.attribute(&Attribute::UseCandidate);
+        }
+        builder.attribute(&Attribute::Priority(base.reflexive_priority));
+        builder.message_integrity(&access.key);
+        builder.fingerprint();
+        builder.finish()
+    }
+}
+
+impl Check {
+    /// The request, if it is to be sent (again) at `now`; it counts as sent then.
+    fn request(&mut self, path: Path, now: Instant) -> Option<Request> {
+        if self.transaction.is_exhausted() || self.transaction.step(now) != Step::Send {
+            return None;
+        }
+        Some(Request { path, id: self.transaction.id(), role: self.role, nominates: self.nominates })
+    }
+
+    fn has_timed_out(&self, now: Instant) -> bool {
+        self.transaction.is_exhausted() && self.transaction.due() <= now
+    }
+}
+
+impl Valid {
+    /// When to look for signs of life: a consent check should have been answered by then.
+    fn probe_due(&self) -> Option<Instant> {
+        if self.check.is_some() {
+            return None;
+        }
+        let answer_time = (self.rtt.get().unwrap_or_default() * 2).max(PROBE_INTERVAL);
+        Some(self.consent.unanswered_since()? + answer_time)
+    }
+}
+
+/// Whether consent is maintained on `pair`: data may go over it.
+fn keeps_consent(pair: &Pair, selected: Option<Path>) -> bool {
+    selected == Some(pair.path) || pair.nominated.is_some()
+}

@@ -1,0 +1,130 @@
+//! What an agent is made with.
+
+use std::time::Duration;
+
+use antiphon_crypto::Provider;
+use antiphon_stun::Timing;
+
+/// Which agent decides (RFC 8445 §6.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Nominates the pair that is used.
+    Controlling,
+    /// Follows.
+    Controlled,
+}
+
+impl Role {
+    /// The other one.
+    #[must_use]
+    pub fn opposite(self) -> Self {
+        match self {
+            Role::Controlling => Role::Controlled,
+            Role::Controlled => Role::Controlling,
+        }
+    }
+}
+
+/// What an agent is made with; every field but the role has a default.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// Makes the keys of message integrity.
+    pub provider: Provider,
+    /// The role to begin with; a conflict may change it.
+    pub role: Role,
+    /// Bounds on what a peer can make grow.
+    pub limits: Limits,
+    /// Ta, the time between two checks that are not triggered (RFC 8445 §14.2).
+    pub pacing: Duration,
+    /// Retransmission of connectivity checks.
+    pub check_timing: Timing,
+    /// Retransmission of requests to STUN servers.
+    pub gathering_timing: Timing,
+    /// How long a nomination may wait for a better pair that has not been tried yet.
+    pub nomination_patience: Duration,
+    /// How long an agent without a working pair goes on waiting (RFC 8863 §4).
+    pub patience: Duration,
+    /// The mean period of consent checks; each is drawn from 0.8 to 1.2 times of it (RFC 7675 §5.1).
+    pub consent_period: Duration,
+    /// How long a consent check may be unanswered before the agent is disconnected.
+    pub disconnected_after: Duration,
+    /// How long consent lasts after an answer (RFC 7675 §5.1).
+    pub consent_expiry: Duration,
+    /// The period in which STUN servers are asked again to keep a NAT's binding, until a pair is selected (RFC 8445 §5.1.1.4).
+    pub binding_refresh: Duration,
+}
+
+impl Config {
+    /// The defaults.
+    pub fn new(provider: Provider, role: Role) -> Self {
+        Self {
+            provider,
+            role,
+            limits: Limits::default(),
+            pacing: Duration::from_millis(50),
+            // RFC 8445 §14.3 asks for 500 ms at least. Browsers repeat an unanswered check several times as fast, and
+            // each check is small; this begins with 250 ms and doubles. The whole lasts 39.75 s, so that a
+            // check outlives the patience of RFC 8863.
+            check_timing: Timing {
+                timeout: Duration::from_millis(250),
+                max_timeout: Duration::MAX,
+                max_requests: 8,
+                last_wait: Duration::from_secs(8),
+            },
+            // An absent STUN server must not hold up a caller that waits for gathering to complete.
+            gathering_timing: Timing {
+                timeout: Duration::from_millis(250),
+                max_timeout: Duration::MAX,
+                max_requests: 5,
+                last_wait: Duration::from_secs(2),
+            },
+            nomination_patience: Duration::from_millis(200),
+            patience: Duration::from_millis(39_500),
+            consent_period: Duration::from_secs(5),
+            disconnected_after: Duration::from_secs(5),
+            consent_expiry: Duration::from_secs(30),
+            binding_refresh: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Bounds on what a peer, or whoever can send us datagrams, can make grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Remote candidates from signalling.
+    pub remote_candidates: usize,
+    /// Remote candidates learned from checks.
+    pub peer_reflexive_candidates: usize,
+    /// Candidate pairs (RFC 8445 §6.1.2.5).
+    pub pairs: usize,
+    /// Authenticated checks kept until the remote credentials are known.
+    pub early_checks: usize,
+    /// Answers waiting to be sent.
+    pub queued_responses: usize,
+    /// Error responses sent in a second.
+    pub errors_per_second: u32,
+    /// Local addresses; not under the peer's control.
+    pub local_addresses: usize,
+    /// STUN servers; not under the peer's control.
+    pub stun_servers: usize,
+    /// Characters of a user name fragment or password (RFC 8839 §5.4).
+    pub credential_len: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            remote_candidates: 64,
+            peer_reflexive_candidates: 32,
+            pairs: 100,
+            early_checks: 16,
+            queued_responses: 64,
+            errors_per_second: 10,
+            local_addresses: 32,
+            stun_servers: 8,
+            credential_len: 256,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Consent to send and its freshness (RFC 7675 §5.1).
+
+use std::time::{Duration, Instant};
+
+use antiphon_stun::TransactionId;
+use antiphon_util::Rng;
+
+/// Consent checks of one pair. Each is a request of its own, sent once; any answer renews consent.
+#[derive(Debug)]
+pub(crate) struct Consent {
+    answered: Instant,
+    next: Instant,
+    /// Requests without an answer; consent expires before there are many.
+    unanswered: Vec<Unanswered>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Unanswered {
+    id: TransactionId,
+    sent: Instant,
+}
+
+/// No more requests are remembered; a period of 5 s and an expiry of 30 s need 8.
+const MAX_UNANSWERED: usize = 16;
+
+impl Consent {
+    /// Consent given by an answer at `now`.
+    pub(crate) fn new(now: Instant, period: Duration, rng: &mut Rng) -> Self {
+        Self { answered: now, next: now + randomized(period, rng), unanswered: Vec::new() }
+    }
+
+    /// A request was sent at `now`.
+    pub(crate) fn sent(&mut self, now: Instant, id: TransactionId, period: Duration, rng: &mut Rng) {
+        self.next = now + randomized(period, rng);
+        if self.unanswered.len() < MAX_UNANSWERED {
+            self.unanswered.push(Unanswered { id, sent: now });
+        }
+    }
+
+    /// Whether `id` is that of a request without an answer.
+    pub(crate) fn awaits(&self, id: TransactionId) -> bool {
+        self.unanswered.iter().any(|request| request.id == id)
+    }
+
+    /// The request `id`, or another check of the pair, was answered at `now`; gives the request's round-trip time.
+    pub(crate) fn answered(&mut self, now: Instant, id: TransactionId) -> Option<Duration> {
+        let sent = self.unanswered.iter().find(|request| request.id == id).map(|request| request.sent);
+        self.answered = now;
+        self.unanswered.clear();
+        sent.map(|sent| now.saturating_duration_since(sent))
+    }
+
+    /// When the next request is due.
+    pub(crate) fn due(&self) -> Instant {
+        self.next
+    }
+
+    /// When the oldest request without an answer was sent.
+    pub(crate) fn unanswered_since(&self) -> Option<Instant> {
+        self.unanswered.first().map(|request| request.sent)
+    }
+
+    /// When consent expires unless an answer comes.
+    pub(crate) fn expires(&self, expiry: Duration) -> Instant {
+        self.answered + expiry
+    }
+}
+
+/// 0.8 to 1.2 times `period`, so that the checks of many connections don't fall together.
+fn randomized(period: Duration, rng: &mut Rng) -> Duration {
+    period.mul_f64(0.8 + 0.4 * rng.unit())
+}

@@ -1,0 +1,272 @@
+//! Local candidates: host, relayed, and server-reflexive through STUN servers (RFC 8445 §5.1.1).
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use antiphon_stun::{
+    Attribute, AttributeType, ClientTransaction, Message, MessageType, Step, Timing, TransactionId,
+};
+use antiphon_util::{Path, Rng};
+
+use crate::candidate::{Candidate, CandidateKind, priority};
+
+/// An address that we send from and receive at; its host or relayed candidate.
+#[derive(Debug)]
+pub(crate) struct Base {
+    pub(crate) address: SocketAddr,
+    pub(crate) priority: u32,
+    /// What a peer-reflexive candidate of this base would have.
+    pub(crate) reflexive_priority: u32,
+    pub(crate) foundation: u32,
+    preference: u16,
+    kind: CandidateKind,
+}
+
+/// A STUN server asked from a base.
+#[derive(Debug)]
+struct Inquiry {
+    path: Path,
+    /// Whether it has not ended once; gathering waits for it.
+    is_first: bool,
+    state: InquiryState,
+}
+
+#[derive(Debug)]
+enum InquiryState {
+    Asking(ClientTransaction),
+    /// Answered; asked again then, so that the NAT keeps the binding.
+    Answered(Instant),
+    Unanswered,
+}
+
+impl Inquiry {
+    fn awaits(&self, path: Path, id: TransactionId) -> bool {
+        self.path == path && matches!(&self.state, InquiryState::Asking(asking) if asking.id() == id)
+    }
+}
+
+/// What makes two local candidates have one foundation (RFC 8445 §5.1.1.3).
+#[derive(Debug, PartialEq)]
+struct FoundationKey {
+    kind: CandidateKind,
+    base: IpAddr,
+    server: Option<IpAddr>,
+}
+
+/// The agent's own candidates and how they are found.
+#[derive(Debug)]
+pub(crate) struct Gatherer {
+    bases: Vec<Base>,
+    servers: Vec<SocketAddr>,
+    inquiries: Vec<Inquiry>,
+    candidates: Vec<Candidate>,
+    foundations: Vec<FoundationKey>,
+    addresses_complete: bool,
+    timing: Timing,
+    pacing: Duration,
+    refresh: Duration,
+}
+
+impl Gatherer {
+    pub(crate) fn new(timing: Timing, pacing: Duration, refresh: Duration) -> Self {
+        Self {
+            bases: Vec::new(),
+            servers: Vec::new(),
+            inquiries: Vec::new(),
+            candidates: Vec::new(),
+            foundations: Vec::new(),
+            addresses_complete: false,
+            timing,
+            pacing,
+            refresh,
+        }
+    }
+
+    /// Adds a base and gives its candidate; `None` where it is there already.
+    pub(crate) fn add_base(
+        &mut self,
+        now: Instant,
+        rng: &mut Rng,
+        kind: CandidateKind,
+        address: SocketAddr,
+        related: Option<SocketAddr>,
+    ) -> Option<Candidate> {
+        if self.base(address).is_some() {
+            return None;
+        }
+        let preference = self.next_preference(address);
+        let (priority, reflexive_priority) =
+            (priority(kind, preference), priority(CandidateKind::PeerReflexive, preference));
+        let foundation = self.foundation(FoundationKey { kind, base: address.ip(), server: None });
+        self.bases.push(Base { address, priority, reflexive_priority, foundation, preference, kind });
+        for server in self.servers.clone() {
+            self.ask(now, rng, address, server);
+        }
+        let candidate = Candidate {
+            foundation: foundation.to_string(),
+            priority,
+            related,
+            ..Candidate::new(kind, address)
+        };
+        self.candidates.push(candidate.clone());
+        Some(candidate)
+    }
+
+    /// Asks `server` from every base of its family, now and later; at most `limit` servers.
+    pub(crate) fn add_server(&mut self, now: Instant, rng: &mut Rng, server: SocketAddr, limit: usize) {
+        if self.servers.contains(&server) || self.servers.len() >= limit {
+            return;
+        }
+        self.servers.push(server);
+        let bases: Vec<SocketAddr> = self.bases.iter().map(|base| base.address).collect();
+        for base in bases {
+            self.ask(now, rng, base, server);
+        }
+    }
+
+    /// No further base will be added.
+    pub(crate) fn end_of_bases(&mut self) {
+        self.addresses_complete = true;
+    }
+
+    /// Whether a request with `id` awaits its answer over `path`.
+    pub(crate) fn awaits(&self, path: Path, id: TransactionId) -> bool {
+        self.inquiries.iter().any(|inquiry| inquiry.awaits(path, id))
+    }
+
+    /// Takes the answer of a STUN server and gives the candidate that it reveals. What it says is not authenticated: it is
+    /// bound to the request by the transaction id and the path, and leads to a candidate, never to a validated path.
+    pub(crate) fn handle_response(
+        &mut self,
+        now: Instant,
+        path: Path,
+        message: &Message<'_>,
+    ) -> Option<Candidate> {
+        let refresh = self.refresh;
+        let inquiry = self.inquiries.iter_mut().find(|inquiry| inquiry.awaits(path, message.id()))?;
+        inquiry.is_first = false;
+        if message.kind() != MessageType::BINDING_SUCCESS {
+            inquiry.state = InquiryState::Unanswered;
+            return None;
+        }
+        let mapped = message
+            .attribute(AttributeType::XOR_MAPPED_ADDRESS)
+            .or_else(|| message.attribute(AttributeType::MAPPED_ADDRESS));
+        let (Some(Attribute::XorMappedAddress(mapped)) | Some(Attribute::MappedAddress(mapped))) = mapped
+        else {
+            inquiry.state = InquiryState::Unanswered;
+            return None;
+        };
+        inquiry.state = InquiryState::Answered(now + refresh);
+        self.add_reflexive(path, mapped)
+    }
+
+    /// The request to a server that is due at `now`; it counts as sent.
+    pub(crate) fn next_request(&mut self, now: Instant) -> Option<(Path, TransactionId)> {
+        self.inquiries.iter_mut().find_map(|inquiry| match &mut inquiry.state {
+            InquiryState::Asking(asking) if asking.due() <= now && !asking.is_exhausted() => {
+                (asking.step(now) == Step::Send).then(|| (inquiry.path, asking.id()))
+            }
+            _ => None,
+        })
+    }
+
+    /// Gives up on servers that don't answer, and asks again those whose binding would age while `refreshing`.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, rng: &mut Rng, refreshing: bool) {
+        for inquiry in &mut self.inquiries {
+            match &inquiry.state {
+                InquiryState::Asking(asking) if asking.is_exhausted() && asking.due() <= now => {
+                    inquiry.is_first = false;
+                    inquiry.state = InquiryState::Unanswered;
+                }
+                InquiryState::Answered(due) if refreshing && *due <= now => {
+                    let id = TransactionId::random(rng);
+                    inquiry.state = InquiryState::Asking(ClientTransaction::new(now, id, self.timing));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// When something is due; answers are renewed only while `refreshing`.
+    pub(crate) fn due(&self, refreshing: bool) -> Option<Instant> {
+        let due = |inquiry: &Inquiry| match &inquiry.state {
+            InquiryState::Asking(asking) => Some(asking.due()),
+            InquiryState::Answered(due) => refreshing.then_some(*due),
+            InquiryState::Unanswered => None,
+        };
+        self.inquiries.iter().filter_map(due).min()
+    }
+
+    /// Whether anything was begun.
+    pub(crate) fn is_begun(&self) -> bool {
+        !self.bases.is_empty() || self.addresses_complete
+    }
+
+    /// Whether no candidate will come any more, as far as is known.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.addresses_complete && !self.inquiries.iter().any(|inquiry| inquiry.is_first)
+    }
+
+    /// Addresses that we send from.
+    pub(crate) fn bases(&self) -> &[Base] {
+        &self.bases
+    }
+
+    /// The base at `address`.
+    pub(crate) fn base(&self, address: SocketAddr) -> Option<&Base> {
+        self.bases.iter().find(|base| base.address == address)
+    }
+
+    /// All candidates found.
+    pub(crate) fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    fn ask(&mut self, now: Instant, rng: &mut Rng, base: SocketAddr, server: SocketAddr) {
+        let relayed = self.base(base).is_some_and(|base| base.kind == CandidateKind::Relayed);
+        if relayed || !crate::candidate::are_compatible(base, server) {
+            return;
+        }
+        let asking = |inquiry: &&Inquiry| matches!(inquiry.state, InquiryState::Asking(_));
+        let ahead = u32::try_from(self.inquiries.iter().filter(asking).count()).unwrap_or(u32::MAX);
+        let start = now + self.pacing.saturating_mul(ahead);
+        let transaction = ClientTransaction::new(start, TransactionId::random(rng), self.timing);
+        let (path, state) = (Path::udp(base, server), InquiryState::Asking(transaction));
+        self.inquiries.push(Inquiry { path, is_first: true, state });
+    }
+
+    fn add_reflexive(&mut self, path: Path, mapped: SocketAddr) -> Option<Candidate> {
+        let base = self.base(path.local)?;
+        // RFC 8445 §5.1.3: an address that we have already is redundant.
+        if self.candidates.iter().any(|known| known.address == mapped) {
+            return None;
+        }
+        let kind = CandidateKind::ServerReflexive;
+        let priority = priority(kind, base.preference);
+        let key = FoundationKey { kind, base: path.local.ip(), server: Some(path.remote.ip()) };
+        let candidate = Candidate {
+            foundation: self.foundation(key).to_string(),
+            priority,
+            ..Candidate::server_reflexive(mapped, path.local)
+        };
+        self.candidates.push(candidate.clone());
+        Some(candidate)
+    }
+
+    /// Numbers foundations in order of appearance, from 1.
+    fn foundation(&mut self, key: FoundationKey) -> u32 {
+        let at = self.foundations.iter().position(|known| *known == key).unwrap_or_else(|| {
+            self.foundations.push(key);
+            self.foundations.len() - 1
+        });
+        u32::try_from(at + 1).unwrap_or(u32::MAX)
+    }
+
+    /// Earlier addresses come first; loopback, which leads nowhere else, last (RFC 8445 §5.1.2.1).
+    fn next_preference(&self, address: SocketAddr) -> u16 {
+        let taken = u16::try_from(self.bases.len()).unwrap_or(u16::MAX);
+        let highest = if address.ip().is_loopback() { u16::MAX / 2 } else { u16::MAX };
+        highest.saturating_sub(taken)
+    }
+}

@@ -1,0 +1,55 @@
+//! Two agents find a path.
+
+use crate::net::{Net, addr, agent, ms};
+use antiphon_ice::{IceState, Role};
+use antiphon_util::Path;
+
+#[test]
+fn two_hosts_nominate_within_two_round_trips() {
+    let mut net = Net::pair(1);
+    assert!(net.run_until_connected(ms(51)));
+    assert!(net.run_until_nominated(ms(101)), "nominated after {:?}", net.elapsed());
+    net.run_until(ms(300));
+    let there = Path::udp(addr("192.0.2.1:1000"), addr("198.51.100.1:2000"));
+    assert_eq!(net.nodes[0].agent.selected_path(), Some(there));
+    assert_eq!(net.nodes[1].agent.selected_path(), Some(Path::udp(there.remote, there.local)));
+    for node in &net.nodes {
+        assert_eq!(node.agent.round_trip_time(), Some(ms(50)));
+        assert_eq!(node.states(), [IceState::Checking, IceState::Connected, IceState::Completed]);
+        assert_eq!(node.agent.drops().total(), 0);
+    }
+}
+
+#[test]
+fn no_time_passes_where_the_network_takes_none() {
+    let mut net = Net::pair(2);
+    net.delay = ms(0);
+    assert!(net.run_until_nominated(ms(0)));
+}
+
+#[test]
+fn lossy_paths_connect() {
+    for loss in [0.05, 0.3] {
+        for seed in 0..20 {
+            let mut net = Net::pair(seed);
+            net.loss = loss;
+            assert!(net.run_until_nominated(ms(20_000)), "loss {loss}, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn equal_roles_are_sorted_out() {
+    for role in [Role::Controlling, Role::Controlled] {
+        for seed in 0..20 {
+            let mut net = Net::new(agent(role, seed), agent(role, seed + 100), seed);
+            net.exchange_credentials();
+            net.nodes[0].agent.add_local_address(net.now, addr("192.0.2.1:1000"));
+            net.nodes[1].agent.add_local_address(net.now, addr("[2001:db8::1]:2000"));
+            net.nodes[1].agent.add_local_address(net.now, addr("198.51.100.1:2000"));
+            net.end_of_addresses();
+            assert!(net.run_until_nominated(ms(400)), "{role:?}, seed {seed}");
+            assert_ne!(net.nodes[0].agent.role(), net.nodes[1].agent.role());
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Two agents, or one and somebody else, in simulated time.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod connecting;
+mod liveness;
+mod net;
