@@ -1,0 +1,307 @@
+//! Setting up the association (RFC 9260 §5).
+
+use std::time::Instant;
+
+use antiphon_util::{Rng, Writer};
+use tracing::debug;
+
+use super::block::Block;
+use super::cookie::{Cookie, CookieAction, Existing, LocalInit, PeerInit, TieTags, decide};
+use super::transmit::Control;
+use super::{Association, Phase, State, Timer};
+use crate::packet::{
+    Capabilities, Causes, Chunk, ErrorCause, Init, InitParameters, Parameters, cause, parameter,
+    write_parameter,
+};
+use crate::{CloseReason, DropReason, Event};
+
+/// Least window that a peer may offer (RFC 9260 §3.3.2).
+const LEAST_WINDOW: u32 = 1500;
+
+impl Association {
+    /// Answers INIT in whatever state (RFC 9260 §5.1, §5.2.1, §5.2.2); nothing is kept but in the cookie.
+    pub(super) fn handle_init(&mut self, now: Instant, init: &Init<'_>) {
+        if init.initiate_tag == 0 || init.a_rwnd < LEAST_WINDOW {
+            return self.drop_for(DropReason::Malformed);
+        }
+        if init.outgoing_streams == 0 || init.incoming_streams == 0 {
+            // A peer without streams cannot be served (RFC 9260 §5.1.1).
+            return self.refuse_init(init);
+        }
+        let (local, tie_tags) = match &self.state {
+            State::Idle | State::CookieWait { .. } => (self.local, TieTags::default()),
+            State::CookieEchoed { block, .. } => (block.local, block.tie_tags),
+            State::Open { phase: Phase::ShutdownAckSent, .. } => {
+                // The peer missed SHUTDOWN ACK (RFC 9260 §9.2).
+                return self.outbox.want(Control::ShutdownAck);
+            }
+            State::Open { block, .. } => {
+                let tie_tags = block.tie_tags;
+                (LocalInit { tag: new_tag(&mut self.rng), initial_tsn: self.rng.u32() }, tie_tags)
+            }
+            State::Ended => return self.drop_for(DropReason::UnexpectedChunk),
+        };
+        let read = InitParameters::read(init.parameters);
+        let cookie = Cookie {
+            created: self.elapsed(now),
+            local,
+            peer: self.peer_init(init, read.capabilities),
+            tie_tags,
+        };
+        let mut signed = Vec::new();
+        cookie.write(&self.cookie_key, &mut Writer::new(&mut signed));
+        let mut parameters = Vec::new();
+        let mut writer = Writer::new(&mut parameters);
+        write_parameter(&mut writer, parameter::STATE_COOKIE, &signed);
+        Capabilities::write_own(&mut writer);
+        let room = self.config.packet_size() / 2;
+        for unknown in read.unrecognized {
+            if writer.len() + unknown.value.len() + 8 < room {
+                let mut whole = Vec::new();
+                write_parameter(&mut Writer::new(&mut whole), unknown.kind, unknown.value);
+                write_parameter(&mut writer, parameter::UNRECOGNIZED, &whole);
+            }
+        }
+        let answer = self.own_init(local, Parameters::written(&parameters));
+        self.reply_apart(init.initiate_tag, &Chunk::InitAck(answer));
+    }
+
+    /// Takes the answer to our INIT (RFC 9260 §5.1 C).
+    pub(super) fn handle_init_ack(&mut self, now: Instant, init: &Init<'_>) {
+        let State::CookieWait { attempts, sent_at } = self.state else {
+            return self.drop_for(DropReason::UnexpectedChunk);
+        };
+        if init.initiate_tag == 0 || init.a_rwnd < LEAST_WINDOW {
+            return self.drop_for(DropReason::Malformed);
+        }
+        let read = InitParameters::read(init.parameters);
+        let streams = init.outgoing_streams > 0 && init.incoming_streams > 0;
+        let Some(cookie) = read.cookie.filter(|_| streams) else {
+            let violation = "INIT ACK without cookie or streams";
+            self.abort_apart(init.initiate_tag, cause::MISSING_PARAMETER, &[0, 0, 0, 1, 0, 7]);
+            return self.end(CloseReason::ProtocolViolation(violation));
+        };
+        let cookie = cookie.to_vec();
+        let peer = self.peer_init(init, read.capabilities);
+        let tie_tags = self.new_tie_tags();
+        // An INIT that was sent again measures nothing (RFC 9260 §6.3.1 C5).
+        let round_trip = sent_at.filter(|_| attempts == 0).map(|at| now.saturating_duration_since(at));
+        let block = Box::new(Block::new(&self.config, self.local, peer, tie_tags, round_trip));
+        self.set_state(State::CookieEchoed { block, cookie, attempts: 0 });
+        self.timers.stop(Timer::Setup);
+        self.outbox.withdraw(Control::Init);
+        self.outbox.want(Control::CookieEcho);
+    }
+
+    /// Takes a cookie that came back; whether the rest of the packet is to be looked at.
+    pub(super) fn handle_cookie_echo(&mut self, now: Instant, tag: u32, bytes: &[u8]) -> bool {
+        let Some(cookie) = Cookie::verify(&self.cookie_key, bytes) else {
+            self.drop_for(DropReason::ForgedCookie);
+            return false;
+        };
+        if tag != cookie.local.tag {
+            self.drop_for(DropReason::VerificationTag);
+            return false;
+        }
+        let existing = match &self.state {
+            State::Idle => None,
+            State::Ended => {
+                self.drop_for(DropReason::UnexpectedChunk);
+                return false;
+            }
+            State::CookieWait { .. } => {
+                Some(Existing { local_tag: self.local.tag, peer_tag: None, tie_tags: TieTags::default() })
+            }
+            State::CookieEchoed { block, .. } | State::Open { block, .. } => Some(Existing {
+                local_tag: block.local.tag,
+                peer_tag: Some(block.peer.tag),
+                tie_tags: block.tie_tags,
+            }),
+        };
+        let action = existing.map_or(CookieAction::Establish, |existing| decide(existing, &cookie));
+        let age = self.elapsed(now).saturating_sub(cookie.created);
+        let over = age.saturating_sub(self.config.timing.cookie_lifetime);
+        if !over.is_zero() && action != CookieAction::Acknowledge {
+            self.report_stale(&cookie, over.as_micros().try_into().unwrap_or(u32::MAX));
+            return false;
+        }
+        self.act_on_cookie(now, action, &cookie)
+    }
+
+    /// The peer has our cookie back from us (RFC 9260 §5.1 E).
+    pub(super) fn handle_cookie_ack(&mut self, _now: Instant) {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::CookieEchoed { block, .. } => self.establish(block),
+            other => {
+                self.state = other;
+                self.drop_for(DropReason::UnexpectedChunk);
+            }
+        }
+    }
+
+    /// The cookie that we returned was too old: a new one is asked for (RFC 9260 §5.2.6).
+    pub(super) fn handle_stale_cookie(&mut self) {
+        let State::CookieEchoed { attempts, .. } = self.state else {
+            return self.drop_for(DropReason::UnexpectedChunk);
+        };
+        // It counts on, so that a peer that finds every cookie stale does not hold us for ever.
+        let attempts = attempts + 1;
+        if attempts > self.config.timing.max_init_retransmissions {
+            return self.end(CloseReason::ConnectTimedOut);
+        }
+        self.set_state(State::CookieWait { attempts, sent_at: None });
+        self.timers.stop(Timer::Setup);
+        self.outbox.withdraw(Control::CookieEcho);
+        self.outbox.want(Control::Init);
+    }
+
+    /// T1 expired: INIT or COOKIE ECHO is sent again.
+    pub(super) fn setup_expired(&mut self) {
+        let (attempts, control) = match &mut self.state {
+            State::CookieWait { attempts, .. } => (attempts, Control::Init),
+            State::CookieEchoed { attempts, .. } => (attempts, Control::CookieEcho),
+            State::Idle | State::Open { .. } | State::Ended => return,
+        };
+        *attempts += 1;
+        if *attempts > self.config.timing.max_init_retransmissions {
+            return self.end(CloseReason::ConnectTimedOut);
+        }
+        self.outbox.want(control);
+    }
+
+    /// INIT or COOKIE ECHO goes out: T1 runs.
+    pub(super) fn setup_sent(&mut self, now: Instant) {
+        let attempts = match &mut self.state {
+            State::CookieWait { attempts, sent_at } => {
+                *sent_at = Some(now);
+                *attempts
+            }
+            State::CookieEchoed { attempts, .. } => *attempts,
+            State::Idle | State::Open { .. } | State::Ended => return,
+        };
+        let timing = &self.config.timing;
+        let timeout = timing.rto_initial.saturating_mul(1 << attempts.min(16)).min(timing.rto_max);
+        self.timers.set(Timer::Setup, now + timeout);
+    }
+
+    /// INIT or INIT ACK of ours.
+    pub(super) fn own_init<'a>(&self, local: LocalInit, parameters: Parameters<'a>) -> Init<'a> {
+        Init {
+            initiate_tag: local.tag,
+            a_rwnd: self.config.window() as u32,
+            outgoing_streams: self.config.outgoing_streams,
+            incoming_streams: self.config.incoming_streams,
+            initial_tsn: local.initial_tsn,
+            parameters,
+        }
+    }
+
+    fn act_on_cookie(&mut self, _now: Instant, action: CookieAction, cookie: &Cookie) -> bool {
+        match action {
+            CookieAction::Establish => self.establish_from(cookie),
+            CookieAction::Acknowledge => {
+                if let State::CookieEchoed { .. } = &self.state
+                    && let State::CookieEchoed { block, .. } =
+                        std::mem::replace(&mut self.state, State::Ended)
+                {
+                    self.establish(block);
+                }
+                self.outbox.want(Control::CookieAck);
+            }
+            CookieAction::Restart => {
+                if matches!(self.state, State::Open { phase: Phase::ShutdownAckSent, .. }) {
+                    let cause = ErrorCause { code: cause::COOKIE_WHILE_SHUTTING_DOWN, information: &[] };
+                    self.reply_error(cause);
+                    self.outbox.want(Control::ShutdownAck);
+                    return false;
+                }
+                debug!("the peer restarted");
+                self.outbox.forget();
+                self.timers.clear();
+                self.queue.restart();
+                self.open(cookie);
+                self.events.push_back(Event::Restarted);
+                self.outbox.want(Control::CookieAck);
+            }
+            CookieAction::DiscardLate | CookieAction::Discard => {
+                self.drop_for(DropReason::LateCookie);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Action B, and the passive side of the plain case.
+    fn establish_from(&mut self, cookie: &Cookie) {
+        if let State::Open { block, .. } = &mut self.state {
+            block.peer.tag = cookie.peer.tag;
+        } else {
+            self.open(cookie);
+            self.connected();
+        }
+        self.outbox.want(Control::CookieAck);
+    }
+
+    fn open(&mut self, cookie: &Cookie) {
+        let tie_tags = self.new_tie_tags();
+        let block = Box::new(Block::new(&self.config, cookie.local, cookie.peer, tie_tags, None));
+        self.set_state(State::Open { block, phase: Phase::Established });
+    }
+
+    fn establish(&mut self, block: Box<Block>) {
+        self.set_state(State::Open { block, phase: Phase::Established });
+        self.connected();
+    }
+
+    fn connected(&mut self) {
+        self.timers.stop(Timer::Setup);
+        self.outbox.withdraw(Control::Init);
+        self.outbox.withdraw(Control::CookieEcho);
+        if let State::Open { block, .. } = &self.state {
+            let (outgoing_streams, incoming_streams) =
+                (block.peer.outgoing_streams, block.peer.incoming_streams);
+            self.events.push_back(Event::Connected { outgoing_streams, incoming_streams });
+        }
+    }
+
+    fn peer_init(&self, init: &Init<'_>, capabilities: Capabilities) -> PeerInit {
+        PeerInit {
+            tag: init.initiate_tag,
+            initial_tsn: init.initial_tsn,
+            window: init.a_rwnd,
+            outgoing_streams: init.incoming_streams.min(self.config.outgoing_streams),
+            incoming_streams: init.outgoing_streams.min(self.config.incoming_streams),
+            capabilities,
+        }
+    }
+
+    fn refuse_init(&mut self, init: &Init<'_>) {
+        self.drop_for(DropReason::Malformed);
+        self.abort_apart(init.initiate_tag, cause::INVALID_PARAMETER, &[]);
+    }
+
+    /// Sends ABORT to a peer with which no association exists.
+    fn abort_apart(&mut self, tag: u32, code: u16, information: &[u8]) {
+        let mut causes = Vec::new();
+        ErrorCause { code, information }.write(&mut Writer::new(&mut causes));
+        self.reply_apart(tag, &Chunk::Abort { reflected: false, causes: Causes::new(&causes) });
+    }
+
+    fn report_stale(&mut self, cookie: &Cookie, microseconds: u32) {
+        self.drop_for(DropReason::StaleCookie);
+        let information = microseconds.to_be_bytes();
+        let mut causes = Vec::new();
+        ErrorCause { code: cause::STALE_COOKIE, information: &information }
+            .write(&mut Writer::new(&mut causes));
+        self.reply_apart(cookie.peer.tag, &Chunk::Error(Causes::new(&causes)));
+    }
+
+    fn new_tie_tags(&mut self) -> TieTags {
+        TieTags { local: new_tag(&mut self.rng), peer: new_tag(&mut self.rng) }
+    }
+}
+
+/// A tag, which is never 0 (RFC 9260 §5.3.1).
+pub(super) fn new_tag(rng: &mut Rng) -> u32 {
+    rng.u32().max(1)
+}

@@ -1,0 +1,125 @@
+//! INIT and INIT ACK (RFC 9260 §3.3.2, §3.3.3).
+
+use antiphon_util::{ParseError, Reader, Writer};
+
+use super::chunk::write_chunk_header;
+use super::parameters::{Parameters, parameter, unknown, write_parameter};
+use super::{RawParameter, kind};
+
+/// The opening of an association; INIT and INIT ACK have the same layout.
+///
+/// ```text
+/// | type = 1, 2 |  flags  |       length        |
+/// |               initiate tag                  |
+/// |     advertised receiver window credit       |
+/// | outgoing streams     |    incoming streams  |
+/// |                initial TSN                  |
+/// |  parameters ...                             |
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Init<'a> {
+    /// The tag that the receiver of this chunk puts into its packets; not 0.
+    pub initiate_tag: u32,
+    /// Bytes that the sender has room for.
+    pub a_rwnd: u32,
+    /// Streams the sender wants to send on; not 0.
+    pub outgoing_streams: u16,
+    /// Most streams the sender accepts; not 0.
+    pub incoming_streams: u16,
+    /// First TSN that the sender will use.
+    pub initial_tsn: u32,
+    /// Optional parameters.
+    pub parameters: Parameters<'a>,
+}
+
+impl<'a> Init<'a> {
+    pub(super) fn parse(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
+        Ok(Self {
+            initiate_tag: reader.u32()?,
+            a_rwnd: reader.u32()?,
+            outgoing_streams: reader.u16()?,
+            incoming_streams: reader.u16()?,
+            initial_tsn: reader.u32()?,
+            parameters: Parameters::parse(reader)?,
+        })
+    }
+
+    pub(super) fn write(&self, kind: u8, out: &mut Writer<'_>) {
+        write_chunk_header(out, kind, 0, 16 + self.parameters.as_bytes().len());
+        out.u32(self.initiate_tag);
+        out.u32(self.a_rwnd);
+        out.u16(self.outgoing_streams);
+        out.u16(self.incoming_streams);
+        out.u32(self.initial_tsn);
+        out.bytes(self.parameters.as_bytes());
+    }
+}
+
+/// Extensions that an end can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capabilities {
+    /// Partial reliability (RFC 3758).
+    pub forward_tsn: bool,
+    /// Stream reset (RFC 6525).
+    pub reconfig: bool,
+}
+
+impl Capabilities {
+    /// Both as one byte, for the state cookie.
+    pub(crate) fn to_bits(self) -> u8 {
+        u8::from(self.forward_tsn) | u8::from(self.reconfig) << 1
+    }
+
+    pub(crate) fn from_bits(bits: u8) -> Self {
+        Self { forward_tsn: bits & 1 != 0, reconfig: bits & 2 != 0 }
+    }
+
+    /// Appends the parameters that announce what is implemented here.
+    pub(crate) fn write_own(out: &mut Writer<'_>) {
+        write_parameter(out, parameter::FORWARD_TSN_SUPPORTED, &[]);
+        write_parameter(out, parameter::SUPPORTED_EXTENSIONS, &[kind::RE_CONFIG, kind::FORWARD_TSN]);
+    }
+}
+
+/// What the parameters of an INIT or INIT ACK say.
+#[derive(Debug, Default)]
+pub struct InitParameters<'a> {
+    /// What the peer can do.
+    pub capabilities: Capabilities,
+    /// The state cookie, in INIT ACK.
+    pub cookie: Option<&'a [u8]>,
+    /// Unknown parameters that want to be reported.
+    pub unrecognized: Vec<RawParameter<'a>>,
+}
+
+impl<'a> InitParameters<'a> {
+    /// At most so many unknown parameters are reported.
+    const MAX_UNRECOGNIZED: usize = 8;
+
+    /// Reads the parameters, obeying the top bits of unknown ones.
+    pub fn read(parameters: Parameters<'a>) -> Self {
+        let mut read = Self::default();
+        for raw in parameters.iter() {
+            match raw.kind {
+                parameter::STATE_COOKIE => read.cookie = Some(raw.value),
+                parameter::FORWARD_TSN_SUPPORTED => read.capabilities.forward_tsn = true,
+                parameter::SUPPORTED_EXTENSIONS => {
+                    read.capabilities.forward_tsn |= raw.value.contains(&kind::FORWARD_TSN);
+                    read.capabilities.reconfig |= raw.value.contains(&kind::RE_CONFIG);
+                }
+                // Addresses, cookie preservative, ECN, host name, address types, authentication: of no use over DTLS.
+                5 | 6 | 8 | 9 | 11 | 12 | 0x8000 | 0x8002..=0x8004 => {}
+                other => {
+                    let action = unknown((other >> 8) as u8);
+                    if action.report && read.unrecognized.len() < Self::MAX_UNRECOGNIZED {
+                        read.unrecognized.push(raw);
+                    }
+                    if !action.skip {
+                        break;
+                    }
+                }
+            }
+        }
+        read
+    }
+}
