@@ -1,0 +1,310 @@
+//! Records (RFC 6347 §4.1) and their protection under AEAD suites (RFC 5246 §6.2.3.3).
+//!
+//! ```text
+//!  type (1) | version (2) | epoch (2) | sequence number (6) | length (2) | fragment
+//!                                     fragment under GCM: explicit nonce (8) | ciphertext | tag (16)
+//!                                     under ChaCha20-Poly1305: ciphertext | tag (16)
+//! ```
+
+use antiphon_crypto::{AeadAlgorithm, KeyLengthError, NONCE_LEN, OpeningKey, Provider, SealingKey, TAG_LEN};
+use antiphon_util::{Reader, ReplayWindow};
+
+use crate::SealError;
+use crate::registry::DTLS_1_2;
+
+/// Length of a record's header.
+pub(crate) const HEADER_LEN: usize = 13;
+
+/// Greatest length of a plaintext (RFC 5246 §6.2.1).
+pub(crate) const MAX_PLAINTEXT: usize = 1 << 14;
+
+const EXPLICIT_NONCE_LEN: usize = 8;
+
+/// Bytes that the longest protection adds to a plaintext, header included.
+pub(crate) const MAX_OVERHEAD: usize = HEADER_LEN + EXPLICIT_NONCE_LEN + TAG_LEN;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum ContentType {
+    ChangeCipherSpec = 20,
+    Alert = 21,
+    Handshake = 22,
+    ApplicationData = 23,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecordHeader {
+    pub(crate) content_type: ContentType,
+    /// Epoch in the upper 16 bits, sequence number in the lower 48.
+    pub(crate) number: u64,
+}
+
+impl RecordHeader {
+    pub(crate) fn epoch(self) -> u16 {
+        (self.number >> 48) as u16
+    }
+}
+
+/// The first record of `datagram`: header, fragment, and the bytes behind it. `None` where there is none.
+pub(crate) fn split(datagram: &mut [u8]) -> Option<(RecordHeader, &mut [u8], &mut [u8])> {
+    let (header, rest) = datagram.split_first_chunk_mut::<HEADER_LEN>()?;
+    let mut reader = Reader::new(header);
+    let content_type = match reader.u8().ok()? {
+        20 => ContentType::ChangeCipherSpec,
+        21 => ContentType::Alert,
+        22 => ContentType::Handshake,
+        23 => ContentType::ApplicationData,
+        _ => return None,
+    };
+    // The version of a first hello may be any of DTLS (RFC 6347 §4.2.1); later ones say 1.2.
+    let version = reader.u16().ok()?;
+    let number = reader.u64().ok()?;
+    let len = usize::from(reader.u16().ok()?);
+    if version >> 8 != 0xfe || len > MAX_PLAINTEXT + EXPLICIT_NONCE_LEN + TAG_LEN {
+        return None;
+    }
+    let (fragment, rest) = rest.split_at_mut_checked(len)?;
+    Some((RecordHeader { content_type, number }, fragment, rest))
+}
+
+/// Writes a header in front of a fragment of `len` bytes.
+pub(crate) fn header(content_type: ContentType, version: u16, number: u64, len: usize) -> [u8; HEADER_LEN] {
+    let [v, w] = version.to_be_bytes();
+    let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
+    let [l, m] = (len as u16).to_be_bytes();
+    [content_type as u8, v, w, a, b, c, d, e, f, g, h, l, m]
+}
+
+/// What the tag covers besides the ciphertext (RFC 5246 §6.2.3.3); `len` is that of the plaintext.
+fn additional_data(content_type: ContentType, number: u64, len: usize) -> [u8; 13] {
+    let [v, w] = DTLS_1_2.to_be_bytes();
+    let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
+    let [l, m] = (len as u16).to_be_bytes();
+    [a, b, c, d, e, f, g, h, content_type as u8, v, w, l, m]
+}
+
+/// Key and fixed part of the nonce of one direction.
+pub(crate) struct Protection<'a> {
+    pub(crate) algorithm: AeadAlgorithm,
+    pub(crate) key: &'a [u8],
+    /// 4 bytes under GCM, 12 under ChaCha20-Poly1305.
+    pub(crate) iv: &'a [u8],
+}
+
+impl Protection<'_> {
+    /// Length of the fixed part of the nonce.
+    pub(crate) fn iv_len(algorithm: AeadAlgorithm) -> usize {
+        NONCE_LEN - explicit_nonce_len(algorithm)
+    }
+
+    fn base(&self) -> [u8; NONCE_LEN] {
+        let mut base = [0; NONCE_LEN];
+        base.iter_mut().zip(self.iv).for_each(|(to, from)| *to = *from);
+        base
+    }
+}
+
+/// GCM suites carry 8 bytes of the nonce in the record (RFC 5288 §3), ChaCha20 suites none (RFC 7905 §2).
+fn explicit_nonce_len(algorithm: AeadAlgorithm) -> usize {
+    match algorithm {
+        AeadAlgorithm::Aes128Gcm | AeadAlgorithm::Aes256Gcm => EXPLICIT_NONCE_LEN,
+        AeadAlgorithm::ChaCha20Poly1305 => 0,
+    }
+}
+
+/// Seals the records of one epoch.
+#[derive(Debug)]
+pub(crate) struct Sealer {
+    key: SealingKey,
+    explicit_nonce_len: usize,
+}
+
+impl Sealer {
+    pub(crate) fn new(
+        provider: Provider,
+        epoch: u16,
+        protection: &Protection<'_>,
+    ) -> Result<Self, KeyLengthError> {
+        let first = u64::from(epoch) << 48;
+        let numbers = first..first + (1 << 48);
+        Ok(Self {
+            key: provider.sealing_key(protection.algorithm, protection.key, protection.base(), numbers)?,
+            explicit_nonce_len: explicit_nonce_len(protection.algorithm),
+        })
+    }
+
+    /// Bytes in front of the plaintext.
+    pub(crate) fn headroom(&self) -> usize {
+        HEADER_LEN + self.explicit_nonce_len
+    }
+
+    /// Bytes around the plaintext.
+    pub(crate) fn overhead(&self) -> usize {
+        self.headroom() + TAG_LEN
+    }
+
+    /// Makes a record of `buf[start..]`, which holds [`Sealer::headroom`] bytes and the plaintext.
+    pub(crate) fn seal(
+        &mut self,
+        content_type: ContentType,
+        buf: &mut Vec<u8>,
+        start: usize,
+    ) -> Result<(), SealError> {
+        let headroom = self.headroom();
+        let (front, plaintext) = buf
+            .get_mut(start..)
+            .and_then(|record| record.split_at_mut_checked(headroom))
+            .ok_or(SealError::Length)?;
+        if plaintext.len() > MAX_PLAINTEXT {
+            return Err(SealError::Length);
+        }
+        let number = self.key.next_number().map_err(|_| SealError::Exhausted)?;
+        let aad = additional_data(content_type, number, plaintext.len());
+        let fragment_len = self.explicit_nonce_len + plaintext.len() + TAG_LEN;
+        let header = header(content_type, DTLS_1_2, number, fragment_len);
+        // Unlike a random one, the record's own number as the explicit nonce cannot repeat.
+        let front_bytes = header.into_iter().chain(number.to_be_bytes());
+        front.iter_mut().zip(front_bytes).for_each(|(to, from)| *to = from);
+        let tag = self.key.seal_in_place(&aad, plaintext).map_err(|_| SealError::Exhausted)?;
+        buf.extend_from_slice(&tag);
+        Ok(())
+    }
+}
+
+/// Why a protected record was not opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OpenError {
+    Replayed,
+    Forged,
+}
+
+/// Opens the records of one epoch, each once.
+#[derive(Debug)]
+pub(crate) struct Opener {
+    key: OpeningKey,
+    explicit_nonce_len: usize,
+    window: ReplayWindow,
+    forged: u64,
+}
+
+impl Opener {
+    pub(crate) fn new(provider: Provider, protection: &Protection<'_>) -> Result<Self, KeyLengthError> {
+        Ok(Self {
+            key: provider.opening_key(protection.algorithm, protection.key, protection.base())?,
+            explicit_nonce_len: explicit_nonce_len(protection.algorithm),
+            window: ReplayWindow::new(),
+            forged: 0,
+        })
+    }
+
+    /// Decrypts a fragment in place and gives its plaintext.
+    pub(crate) fn open<'a>(
+        &mut self,
+        header: RecordHeader,
+        fragment: &'a mut [u8],
+    ) -> Result<&'a mut [u8], OpenError> {
+        if !self.window.is_fresh(header.number) {
+            return Err(OpenError::Replayed);
+        }
+        let Some(plaintext) = self.decrypt(header, fragment) else {
+            self.forged = self.forged.saturating_add(1);
+            return Err(OpenError::Forged);
+        };
+        self.window.record(header.number);
+        Ok(plaintext)
+    }
+
+    /// Records that failed to open.
+    pub(crate) fn forged(&self) -> u64 {
+        self.forged
+    }
+
+    fn decrypt<'a>(&self, header: RecordHeader, fragment: &'a mut [u8]) -> Option<&'a mut [u8]> {
+        let (explicit, sealed) = fragment.split_at_mut_checked(self.explicit_nonce_len)?;
+        // The peer may choose the explicit nonce as it likes (RFC 5288 §3).
+        let nonce_number = Reader::new(explicit).u64().unwrap_or(header.number);
+        let plaintext_len = sealed.len().checked_sub(TAG_LEN)?;
+        let aad = additional_data(header.content_type, header.number, plaintext_len);
+        self.key.open_in_place(nonce_number, &aad, sealed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALGORITHMS: [AeadAlgorithm; 3] =
+        [AeadAlgorithm::Aes128Gcm, AeadAlgorithm::Aes256Gcm, AeadAlgorithm::ChaCha20Poly1305];
+
+    fn pair(algorithm: AeadAlgorithm) -> (Sealer, Opener) {
+        let provider = Provider::default();
+        let (key, iv) = (vec![1; algorithm.key_len()], vec![2; Protection::iv_len(algorithm)]);
+        let protection = Protection { algorithm, key: &key, iv: &iv };
+        (Sealer::new(provider, 1, &protection).unwrap(), Opener::new(provider, &protection).unwrap())
+    }
+
+    fn seal(sealer: &mut Sealer, plaintext: &[u8]) -> Vec<u8> {
+        let mut buf = vec![0; sealer.headroom()];
+        buf.extend_from_slice(plaintext);
+        sealer.seal(ContentType::ApplicationData, &mut buf, 0).unwrap();
+        buf
+    }
+
+    #[test]
+    fn a_record_opens_once() {
+        for algorithm in ALGORITHMS {
+            let (mut sealer, mut opener) = pair(algorithm);
+            for round in 0..3u64 {
+                let record = seal(&mut sealer, b"hello");
+                assert_eq!(record.len(), 5 + sealer.overhead());
+                let mut copy = record.clone();
+                let (header, fragment, rest) = split(&mut copy).unwrap();
+                assert_eq!((header.epoch(), header.number & 0xffff, rest.len()), (1, round, 0));
+                assert_eq!(opener.open(header, fragment).as_deref(), Ok(&b"hello"[..]));
+                let mut copy = record.clone();
+                let (header, fragment, _) = split(&mut copy).unwrap();
+                assert_eq!(opener.open(header, fragment), Err(OpenError::Replayed));
+            }
+        }
+    }
+
+    #[test]
+    fn a_changed_record_does_not_open_and_moves_no_window() {
+        for algorithm in ALGORITHMS {
+            let (mut sealer, mut opener) = pair(algorithm);
+            let record = seal(&mut sealer, b"hello");
+            for bit in (0..record.len() * 8).filter(|bit| !(8..24).contains(bit)) {
+                let mut copy = record.clone();
+                copy[bit / 8] ^= 1 << (bit % 8);
+                if let Some((header, fragment, _)) = split(&mut copy) {
+                    assert_eq!(opener.open(header, fragment), Err(OpenError::Forged), "bit {bit}");
+                }
+            }
+            let mut copy = record.clone();
+            let (header, fragment, _) = split(&mut copy).unwrap();
+            assert!(opener.open(header, fragment).is_ok());
+            assert!(opener.forged() > 100);
+        }
+    }
+
+    #[test]
+    fn a_record_cut_anywhere_is_none() {
+        let (mut sealer, _) = pair(AeadAlgorithm::Aes128Gcm);
+        let record = seal(&mut sealer, b"hello");
+        for len in 0..record.len() {
+            assert!(split(&mut record[..len].to_vec()).is_none());
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_or_lacks_headroom_is_refused() {
+        let (mut sealer, _) = pair(AeadAlgorithm::Aes128Gcm);
+        let headroom = sealer.headroom();
+        let mut seal = |len: usize| sealer.seal(ContentType::ApplicationData, &mut vec![0; len], 0);
+        assert_eq!(seal(headroom - 1), Err(SealError::Length));
+        assert_eq!(seal(headroom), Ok(()));
+        assert_eq!(seal(headroom + MAX_PLAINTEXT), Ok(()));
+        assert_eq!(seal(headroom + MAX_PLAINTEXT + 1), Err(SealError::Length));
+        assert_eq!(seal(headroom + 10 * MAX_PLAINTEXT), Err(SealError::Length));
+    }
+}
