@@ -14,7 +14,7 @@ use crate::config::{Config, Role};
 use crate::credentials::Credentials;
 use crate::event::{AddCandidateError, DropReason, Event};
 use crate::gather::Gatherer;
-use crate::nomination::{self, Decision};
+use crate::nomination::{self, Decision, Waiting};
 use crate::receiving::EarlyCheck;
 use crate::responses::Responses;
 use crate::state::{self, Facts, GatheringState, IceState, Selection};
@@ -99,9 +99,9 @@ struct Shown {
 }
 
 impl Agent {
-    /// An agent with fresh credentials and no addresses.
-    pub fn new(config: Config, mut rng: Rng) -> Self {
-        let credentials = Credentials::random(&mut rng);
+    /// An agent with fresh credentials, unless `config` has some, and no addresses.
+    pub fn new(mut config: Config, mut rng: Rng) -> Self {
+        let credentials = config.credentials.take().unwrap_or_else(|| Credentials::random(&mut rng));
         let key = config.provider.hmac_key(HashAlgorithm::Sha1, credentials.pwd.as_bytes());
         Self {
             role: config.role,
@@ -499,11 +499,12 @@ impl Agent {
         if self.checklist.iter().all(|pair| pair.valid().is_none()) {
             return;
         }
-        let valid_since = *self.schedule.valid_since.get_or_insert(now);
+        let since = *self.schedule.valid_since.get_or_insert(now);
         if self.role != Role::Controlling {
             return;
         }
-        match nomination::decide(&self.checklist, now, valid_since, self.config.nomination_patience) {
+        let Config { nomination_patience: patience, pacing, .. } = self.config;
+        match nomination::decide(&self.checklist, now, Waiting { since, patience, pacing }) {
             Decision::Nominate(path) => self.nominate(now, path),
             Decision::WaitUntil(until) => self.schedule.nomination = Some(until),
             Decision::Nothing => {}

@@ -173,8 +173,8 @@ impl Agent {
 
     /// Ta for every pair that has its turn before a check is repeated (RFC 8445 §14.3).
     fn paced_round(&self) -> Duration {
-        let pending = self.checklist.iter().filter(|pair| pair.is_pending()).count();
-        self.config.pacing.saturating_mul(u32::try_from(pending).unwrap_or(u32::MAX))
+        let active = self.checklist.iter().filter(|pair| pair.is_active()).count();
+        self.config.pacing.saturating_mul(u32::try_from(active).unwrap_or(u32::MAX))
     }
 
     fn write_check(&self, request: Request, buf: &mut Vec<u8>) -> Result<usize, TooLong> {

@@ -135,6 +135,11 @@ impl Pair {
         self.is_untried() || matches!(self.state, PairState::InProgress(_))
     }
 
+    /// Whether it is or will soon be checked.
+    pub(crate) fn is_active(&self) -> bool {
+        matches!(self.state, PairState::Waiting | PairState::InProgress(_))
+    }
+
     fn is_failed(&self) -> bool {
         matches!(self.state, PairState::Failed)
     }
@@ -225,9 +230,10 @@ impl Checklist {
         }
     }
 
-    /// A pair of `priority` is nominated: those that could not become better are given up (RFC 8445 §8.1.2).
+    /// A pair of `priority` is nominated: those that could not become better are given up (RFC 8445 §8.1.2), unless the
+    /// peer has nominated them as well.
     pub(crate) fn conclude(&mut self, priority: u64) {
-        self.pairs.retain(|pair| !pair.is_pending() || pair.priority > priority);
+        self.pairs.retain(|pair| !pair.is_pending() || pair.priority > priority || pair.nominated.is_some());
         self.triggered.retain(|path| self.pairs.iter().any(|pair| pair.path == *path));
     }
 
@@ -272,9 +278,15 @@ impl Checklist {
         self.pairs.iter_mut().find(|pair| pair.path == path)
     }
 
+    /// Whether a pair of `foundation` may soon be answered. RFC 8445 §6.1.4.2 waits until its check has succeeded or failed;
+    /// failure takes more than half a minute, so that here the first repetition ends the wait.
     fn is_being_checked(&self, foundation: Foundation) -> bool {
         let mut alike = self.pairs.iter().filter(|pair| pair.foundation == foundation);
-        alike.any(|pair| matches!(pair.state, PairState::Waiting | PairState::InProgress(_)))
+        alike.any(|pair| match &pair.state {
+            PairState::Waiting => true,
+            PairState::InProgress(check) => check.transaction.requests() < 2,
+            PairState::Frozen | PairState::Succeeded(_) | PairState::Failed => false,
+        })
     }
 
     /// A pair begins frozen while one like it is untried or being checked (RFC 8445 §6.1.2.6, RFC 8838 §12).

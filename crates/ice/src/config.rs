@@ -5,6 +5,8 @@ use std::time::Duration;
 use antiphon_crypto::Provider;
 use antiphon_stun::Timing;
 
+use crate::credentials::Credentials;
+
 /// Which agent decides (RFC 8445 §6.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -33,6 +35,8 @@ pub struct Config {
     pub provider: Provider,
     /// The role to begin with; a conflict may change it.
     pub role: Role,
+    /// Our credentials; drawn at random where they are not given.
+    pub credentials: Option<Credentials>,
     /// Bounds on what a peer can make grow.
     pub limits: Limits,
     /// Ta, the time between two checks that are not triggered (RFC 8445 §14.2).
@@ -61,6 +65,7 @@ impl Config {
         Self {
             provider,
             role,
+            credentials: None,
             limits: Limits::default(),
             pacing: Duration::from_millis(50),
             // RFC 8445 §14.3 asks for 500 ms at least. Browsers repeat an unanswered check several times as fast, and
@@ -68,7 +73,7 @@ impl Config {
             // check outlives the patience of RFC 8863.
             check_timing: Timing {
                 timeout: Duration::from_millis(250),
-                max_timeout: Duration::MAX,
+                max_timeout: Duration::from_secs(16),
                 max_requests: 8,
                 last_wait: Duration::from_secs(8),
             },

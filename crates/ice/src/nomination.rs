@@ -18,18 +18,24 @@ pub(crate) enum Decision {
     Nothing,
 }
 
-/// A nominating check answered this late after the request of a worse pair is still awaited.
+/// How long nomination waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiting {
+    /// When there was a working pair first.
+    pub(crate) since: Instant,
+    /// For better pairs that have not been tried.
+    pub(crate) patience: Duration,
+    /// Ta, the time between two checks.
+    pub(crate) pacing: Duration,
+}
+
+/// An answer may be this much later than that of another pair, if not half the round-trip time.
 const ALLOWANCE: Duration = Duration::from_millis(10);
 
 /// Decides for the controlling agent: the best pair that works is nominated as soon as no better one can be expected.
-/// An untried better pair is awaited for `patience` at most; one being checked for twice the round-trip
-/// time of the pair that works, since its answer would likely have come by then.
-pub(crate) fn decide(
-    checklist: &Checklist,
-    now: Instant,
-    valid_since: Instant,
-    patience: Duration,
-) -> Decision {
+/// An untried better pair is awaited for a while; one being checked for the round-trip time of the pair that
+/// works and half of it, but no pair that was checked Ta before that one, since its answer should have come first.
+pub(crate) fn decide(checklist: &Checklist, now: Instant, waiting: Waiting) -> Decision {
     let done = |pair: &Pair| pair.nominated.is_some() || pair.check().is_some_and(|check| check.nominates);
     if checklist.iter().any(done) {
         return Decision::Nothing;
@@ -37,8 +43,9 @@ pub(crate) fn decide(
     let Some((best, valid)) = checklist.iter().find_map(|pair| Some((pair, pair.valid()?))) else {
         return Decision::Nothing;
     };
-    let patient_until = valid_since + patience;
-    let answer_time = valid.rtt.get().unwrap_or_default() * 2 + ALLOWANCE;
+    let patient_until = waiting.since + waiting.patience;
+    let round_trip = valid.rtt.get().unwrap_or_default();
+    let answer_time = round_trip + (round_trip / 2).max(ALLOWANCE).min(waiting.pacing);
     let better = checklist.iter().take_while(|pair| pair.path != best.path);
     let expected = better.filter_map(|pair| match &pair.state {
         PairState::Frozen | PairState::Waiting => Some(patient_until),

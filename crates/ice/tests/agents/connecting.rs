@@ -1,6 +1,7 @@
 //! Two agents find a path.
 
 use crate::net::{Net, addr, agent, ms};
+use crate::script::Script;
 use antiphon_ice::{IceState, Role};
 use antiphon_util::Path;
 
@@ -52,4 +53,31 @@ fn equal_roles_are_sorted_out() {
             assert_ne!(net.nodes[0].agent.role(), net.nodes[1].agent.role());
         }
     }
+}
+
+#[test]
+fn pairs_of_one_foundation_are_tried_one_after_the_other_until_the_first_is_repeated() {
+    let mut script = Script::new(Role::Controlling);
+    for port in 1..=4 {
+        script.add_candidate(&format!("198.51.100.1:{port}"));
+    }
+    assert_eq!(script.take().len(), 1);
+    assert_eq!(script.pass(ms(249)).len(), 0);
+    let sent = script.pass(ms(2_000));
+    let mut checked: Vec<Path> = sent.iter().map(|sent| sent.path).collect();
+    checked.sort();
+    checked.dedup();
+    assert_eq!(checked.len(), 4);
+}
+
+#[test]
+fn a_pair_that_works_frees_those_like_it() {
+    let mut script = Script::new(Role::Controlled);
+    for port in 1..=4 {
+        script.add_candidate(&format!("198.51.100.1:{port}"));
+    }
+    let sent = script.take();
+    script.answer_all(&sent);
+    let sent = script.pass(ms(150));
+    assert_eq!(sent.len(), 3, "one every 50 ms");
 }

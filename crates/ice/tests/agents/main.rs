@@ -6,6 +6,10 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod browser;
 mod connecting;
+mod hostile;
 mod liveness;
 mod net;
+mod reflexive;
+mod script;

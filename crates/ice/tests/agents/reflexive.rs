@@ -1,0 +1,165 @@
+//! Server-reflexive candidates, NATs, and candidates in any order.
+
+use antiphon_ice::{CandidateKind, Event, GatheringState, IceState, Role};
+
+use crate::net::{Net, addr, agent, ms};
+
+const SERVER: &str = "203.0.113.3:3478";
+
+fn behind_nat(node: usize, net: &mut Net) {
+    let (inside, outside) = match node {
+        0 => (addr("10.0.0.2:1000"), addr("192.0.2.77:5001")),
+        _ => (addr("10.0.0.2:1000"), addr("198.51.100.77:5002")),
+    };
+    net.nodes[node].nat = vec![(inside, outside)];
+    net.nodes[node].agent.add_local_address(net.now, inside);
+}
+
+fn gathered(net: &Net, node: usize) -> Vec<(CandidateKind, String)> {
+    let candidate = |event: &Event| match event {
+        Event::CandidateGathered(c) => Some((c.kind, c.address.to_string())),
+        _ => None,
+    };
+    net.nodes[node].events.iter().filter_map(|(_, event)| candidate(event)).collect()
+}
+
+#[test]
+fn two_agents_behind_nats_meet_at_what_the_server_saw() {
+    for loss in [0.0, 0.05, 0.3] {
+        for seed in 0..20 {
+            let mut net = Net::new(agent(Role::Controlling, seed), agent(Role::Controlled, seed + 50), seed);
+            net.stun_server = Some(addr(SERVER));
+            net.loss = loss;
+            net.exchange_credentials();
+            for node in 0..2 {
+                behind_nat(node, &mut net);
+                let now = net.now;
+                net.nodes[node].agent.add_stun_server(now, addr(SERVER));
+            }
+            net.end_of_addresses();
+            assert!(net.run_until_nominated(ms(30_000)), "loss {loss}, seed {seed}");
+            let selected = net.nodes[0].agent.selected_path().unwrap();
+            assert_eq!(selected.remote, addr("198.51.100.77:5002"));
+            if loss == 0.0 {
+                let expected = [
+                    (CandidateKind::Host, "10.0.0.2:1000".to_owned()),
+                    (CandidateKind::ServerReflexive, "192.0.2.77:5001".to_owned()),
+                ];
+                assert_eq!(gathered(&net, 0), expected);
+                assert_eq!(net.nodes[0].agent.gathering_state(), GatheringState::Complete);
+            }
+        }
+    }
+}
+
+#[test]
+fn only_one_side_needs_to_be_reachable() {
+    let mut net = Net::new(agent(Role::Controlling, 1), agent(Role::Controlled, 2), 1);
+    net.exchange_credentials();
+    behind_nat(0, &mut net);
+    net.nodes[1].agent.add_local_address(net.now, addr("198.51.100.1:2000"));
+    net.end_of_addresses();
+    assert!(net.run_until_nominated(ms(500)));
+    let kinds: Vec<CandidateKind> = net.nodes[1].agent.remote_candidates().map(|c| c.kind).collect();
+    assert_eq!(kinds, [CandidateKind::Host, CandidateKind::PeerReflexive]);
+}
+
+#[test]
+fn a_silent_server_ends_gathering_after_seconds() {
+    let mut net = Net::new(agent(Role::Controlling, 1), agent(Role::Controlled, 2), 1);
+    net.nodes[0].agent.add_local_address(net.now, addr("192.0.2.1:1000"));
+    net.nodes[0].agent.add_stun_server(net.now, addr(SERVER));
+    net.nodes[0].agent.end_of_local_addresses(net.now);
+    net.run_until(ms(5_000));
+    assert_eq!(net.nodes[0].agent.gathering_state(), GatheringState::Gathering);
+    net.run_until(ms(6_000));
+    assert_eq!(net.nodes[0].agent.gathering_state(), GatheringState::Complete);
+    let sent = net.nodes[0].transmitted;
+    net.run_until(ms(100_000));
+    assert_eq!(net.nodes[0].transmitted, sent);
+}
+
+#[test]
+fn a_server_that_sees_the_host_address_adds_nothing_and_is_asked_again_until_connected() {
+    let mut net = Net::new(agent(Role::Controlling, 1), agent(Role::Controlled, 2), 1);
+    net.stun_server = Some(addr(SERVER));
+    net.nodes[0].agent.add_local_address(net.now, addr("192.0.2.1:1000"));
+    net.nodes[0].agent.add_stun_server(net.now, addr(SERVER));
+    net.nodes[0].agent.end_of_local_addresses(net.now);
+    net.run_until(ms(61_000));
+    assert_eq!(gathered(&net, 0).len(), 1);
+    assert_eq!(net.nodes[0].transmitted, 1 + 4, "once, and every 15 s");
+    let states = net.nodes[0].events.iter().filter(|(_, e)| matches!(e, Event::GatheringStateChanged(_)));
+    assert_eq!(states.count(), 2, "a refresh is no new gathering");
+}
+
+#[test]
+fn candidates_and_credentials_may_come_in_any_order() {
+    for seed in 0..60 {
+        let mut net = Net::new(agent(Role::Controlling, seed), agent(Role::Controlled, seed + 500), seed);
+        let mut steps: Vec<u64> = (0..8).collect();
+        for at in (1..steps.len()).rev() {
+            steps.swap(at, net.rng.below(at as u64 + 1) as usize);
+        }
+        net.nodes[0].signalling = Some(ms(net.rng.below(3_000)));
+        net.nodes[1].signalling = Some(ms(net.rng.below(3_000)));
+        for step in steps {
+            let node = (step % 2) as usize;
+            let now = net.now;
+            let (own, other) = (node, 1 - node);
+            let credentials = net.nodes[other].agent.local_credentials().clone();
+            let agent = &mut net.nodes[own].agent;
+            match step / 2 {
+                0 => agent.set_remote_credentials(now, credentials),
+                1 => agent.add_local_address(now, addr(["192.0.2.1:1000", "198.51.100.1:2000"][node])),
+                2 => agent.add_local_address(now, addr(["[2001:db8::1]:1000", "[2001:db8::2]:2000"][node])),
+                _ => agent.end_of_local_addresses(now),
+            }
+            let until = net.elapsed() + ms(net.rng.below(200));
+            net.run_until(until);
+        }
+        let limit = net.elapsed() + ms(4_000);
+        assert!(net.run_until_nominated(limit), "seed {seed}");
+        net.run_until(limit + ms(41_000));
+        for node in &net.nodes {
+            assert_eq!(node.agent.state(), IceState::Completed, "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_dead_pair_in_front_costs_one_interval() {
+    let mut net = Net::new(agent(Role::Controlling, 1), agent(Role::Controlled, 2), 1);
+    net.exchange_credentials();
+    net.blocked = vec![
+        (addr("[2001:db8::1]:1000"), addr("[2001:db8::2]:2000")),
+        (addr("[2001:db8::2]:2000"), addr("[2001:db8::1]:1000")),
+    ];
+    for (node, six, four) in
+        [(0, "[2001:db8::1]:1000", "192.0.2.1:1000"), (1, "[2001:db8::2]:2000", "198.51.100.1:2000")]
+    {
+        let now = net.now;
+        net.nodes[node].agent.add_local_address(now, addr(six));
+        net.nodes[node].agent.add_local_address(now, addr(four));
+    }
+    net.end_of_addresses();
+    assert!(net.run_until_nominated(ms(50 + 2 * 50 + 1)), "{:?}", net.elapsed());
+}
+
+#[test]
+fn the_best_of_several_working_pairs_is_nominated() {
+    for seed in 0..20 {
+        let mut net = Net::new(agent(Role::Controlling, seed), agent(Role::Controlled, seed + 7), seed);
+        net.exchange_credentials();
+        net.loss = 0.05;
+        for port in 1..=3 {
+            let now = net.now;
+            net.nodes[0].agent.add_local_address(now, ([192, 0, 2, 1], port).into());
+            net.nodes[1].agent.add_local_address(now, ([198, 51, 100, 1], port).into());
+        }
+        net.end_of_addresses();
+        assert!(net.run_until_nominated(ms(20_000)), "seed {seed}");
+        let [there, back] = [0, 1].map(|node| net.nodes[node].agent.selected_path().unwrap());
+        assert_eq!((there.local, there.remote), (back.remote, back.local), "seed {seed}");
+    }
+}
