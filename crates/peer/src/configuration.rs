@@ -1,0 +1,70 @@
+//! What a connection is made with.
+
+use std::sync::Arc;
+
+use antiphon_crypto::{Certificate, Provider};
+
+/// What a connection is made with; every field has a default.
+#[derive(Debug, Clone, Default)]
+pub struct Configuration {
+    /// Makes the keys of all layers.
+    pub provider: Provider,
+    /// Our certificate; `None` makes a fresh one, which takes some tens of microseconds.
+    pub certificate: Option<Arc<Certificate>>,
+    /// Bounds on what a peer can make grow.
+    pub limits: Limits,
+}
+
+/// Bounds of a connection and of each of its layers.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Of descriptions.
+    pub sdp: antiphon_sdp::Limits,
+    /// Of the ICE agent.
+    pub ice: antiphon_ice::Limits,
+    /// Of the DTLS connection.
+    pub dtls: antiphon_dtls::Limits,
+    /// Of the SCTP association.
+    pub sctp: antiphon_sctp::Limits,
+    /// Data channels at a time; default 4,096, at most 65,535.
+    pub channels: usize,
+    /// Bytes of a channel's label, and of its protocol; default 65,535, which is also the most (RFC 8832 §5.1).
+    pub label_length: usize,
+    /// Events that wait to be taken before the layers' events are left with them; default 4,096.
+    pub events: usize,
+    /// DTLS datagrams kept until the remote description is known; default 8.
+    pub early_datagrams: usize,
+    /// Bytes of a UDP payload sent, before and after path MTU discovery of other layers; default 1,200.
+    pub datagram_size: usize,
+    /// Datagrams of one run that leaves with a single call; default and most 64.
+    pub run_datagrams: usize,
+    /// Bytes of such a run; default and most 65,000.
+    pub run_size: usize,
+    /// Bytes of the largest message accepted, as told to the peer; default 262,144.
+    pub message_size: usize,
+    /// Bytes of the largest message sent, where the peer takes any size; default 1,073,741,823.
+    pub sent_message_size: usize,
+    /// Bytes of messages that may wait to be read before the peer is slowed down; default 4 MiB.
+    pub receive_window: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sdp: antiphon_sdp::Limits::default(),
+            ice: antiphon_ice::Limits::default(),
+            dtls: antiphon_dtls::Limits::default(),
+            sctp: antiphon_sctp::Limits::default(),
+            channels: 4_096,
+            label_length: 65_535,
+            events: 4_096,
+            early_datagrams: 8,
+            datagram_size: 1_200,
+            run_datagrams: 64,
+            run_size: 65_000,
+            message_size: 262_144,
+            sent_message_size: 1_073_741_823,
+            receive_window: 4 * 1024 * 1024,
+        }
+    }
+}

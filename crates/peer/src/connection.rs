@@ -1,0 +1,331 @@
+//! The connection: what its owner calls, and what follows from any change.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use antiphon_crypto::{Certificate, HashAlgorithm};
+use antiphon_ice::{self as ice, GatheringState};
+use antiphon_sctp as sctp;
+use antiphon_util::{Received, Rng, Tally, Transmit};
+
+use crate::channels::{Channels, Context};
+use crate::negotiation::Negotiation;
+use crate::section::Parameters;
+use crate::state::connection_state;
+use crate::transport::Transport;
+use crate::{
+    Configuration, ConfigurationError, ConnectionState, DropReason, DtlsState, Event, IceConnectionState,
+    Limits, SignalingState, Statistics,
+};
+
+/// A peer connection (W3C `RTCPeerConnection`) without sockets, clock and tasks.
+#[derive(Debug)]
+pub struct PeerConnection {
+    pub(crate) negotiation: Negotiation,
+    pub(crate) transport: Transport,
+    pub(crate) channels: Channels,
+    pub(crate) gathering: Gathering,
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) drops: Tally<DropReason>,
+    pub(crate) rng: Rng,
+    pub(crate) limits: Limits,
+    /// Whether the application has been told that an offer is needed.
+    pub(crate) negotiation_needed: bool,
+    closed: bool,
+    told: Told,
+    /// Since when events of the association wait for room in ours.
+    backlog: Option<Instant>,
+}
+
+/// What local candidates are gathered from.
+#[derive(Debug, Default)]
+pub(crate) struct Gathering {
+    addresses: Vec<SocketAddr>,
+    servers: Vec<SocketAddr>,
+    ended: bool,
+    /// The local description calls for candidates, so that everything goes to the agent at once.
+    started: bool,
+}
+
+/// The derived states as last told by events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Told {
+    signaling: SignalingState,
+    ice: IceConnectionState,
+    connection: ConnectionState,
+}
+
+impl PeerConnection {
+    /// A connection that has not begun; all its randomness follows from `seed`, but for a certificate that has to be
+    /// made.
+    ///
+    /// # Errors
+    /// Where no certificate was given and none can be made.
+    pub fn new(
+        _now: Instant,
+        configuration: Configuration,
+        seed: [u8; 32],
+    ) -> Result<Self, ConfigurationError> {
+        let Configuration { provider, certificate, limits } = configuration;
+        let mut rng = Rng::from_seed(seed);
+        let certificate = match certificate {
+            Some(certificate) => certificate,
+            None => Arc::new(Certificate::generate(provider)?),
+        };
+        let fingerprint = certificate.fingerprint(HashAlgorithm::Sha256);
+        let transport = Transport::new(provider, certificate, limits.clone(), &mut rng);
+        let parameters = Parameters {
+            credentials: transport.credentials().clone(),
+            fingerprint,
+            sctp_port: 5000,
+            max_message_size: limits.message_size as u64,
+        };
+        Ok(Self {
+            negotiation: Negotiation::new(parameters, rng.u64(), limits.sdp),
+            transport,
+            channels: Channels::new(&limits),
+            gathering: Gathering::default(),
+            events: VecDeque::new(),
+            drops: Tally::new(),
+            rng,
+            limits,
+            negotiation_needed: false,
+            closed: false,
+            told: Told {
+                signaling: SignalingState::Stable,
+                ice: IceConnectionState::New,
+                connection: ConnectionState::New,
+            },
+            backlog: None,
+        })
+    }
+
+    /// Adds an address that datagrams can be sent from and received at. Candidates are told once a local description
+    /// calls for them.
+    pub fn add_local_address(&mut self, now: Instant, address: SocketAddr) {
+        if self.gathering.started {
+            self.transport.ice.add_local_address(now, address);
+            self.settle(now);
+        } else {
+            self.gathering.addresses.push(address);
+        }
+    }
+
+    /// Adds a STUN server, which tells the addresses that others see.
+    pub fn add_stun_server(&mut self, now: Instant, server: SocketAddr) {
+        if self.gathering.started {
+            self.transport.ice.add_stun_server(now, server);
+            self.settle(now);
+        } else {
+            self.gathering.servers.push(server);
+        }
+    }
+
+    /// Says that no local address will follow: gathering completes when the STUN servers have answered, or do not.
+    pub fn end_of_local_addresses(&mut self, now: Instant) {
+        self.gathering.ended = true;
+        if self.gathering.started {
+            self.transport.ice.end_of_local_addresses(now);
+            self.settle(now);
+        }
+    }
+
+    /// Handles a datagram. Whatever it is, it causes no error: what does not belong is dropped and counted.
+    pub fn handle_receive(&mut self, now: Instant, received: Received<'_>) {
+        if self.closed {
+            return self.drops.count(DropReason::Ended);
+        }
+        self.transport.handle_receive(now, received, &mut self.drops);
+        self.settle(now);
+    }
+
+    /// Does what time alone causes.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.transport.handle_timeout(now);
+        self.settle(now);
+    }
+
+    /// Appends the next datagram, or a run of datagrams of one size, to `buf`; call it until it gives `None`.
+    pub fn poll_transmit(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
+        self.transport.poll_transmit(now, buf)
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) and [`poll_transmit`](Self::poll_transmit) are to be called next;
+    /// in the past where that is at once.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let backlog = self.backlog.filter(|_| self.events.len() < self.limits.events);
+        [backlog, self.transport.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Closes the connection at once (W3C webrtc-pc §4.4.1.6): channels close, what is queued is dropped, and the peer
+    /// is told by what [`poll_transmit`](Self::poll_transmit) still gives.
+    pub fn close(&mut self, now: Instant) {
+        if self.closed {
+            return;
+        }
+        self.closed = true;
+        self.negotiation.close();
+        self.transport.close(now);
+        self.channels.disconnect(&mut self.events);
+        self.settle(now);
+    }
+
+    /// Where the exchange of offer and answer stands.
+    pub fn signaling_state(&self) -> SignalingState {
+        self.negotiation.state()
+    }
+
+    /// Whether our candidates are complete.
+    pub fn ice_gathering_state(&self) -> GatheringState {
+        self.transport.ice.gathering_state()
+    }
+
+    /// The state of ICE.
+    pub fn ice_connection_state(&self) -> IceConnectionState {
+        if self.closed { IceConnectionState::Closed } else { self.transport.ice.state() }
+    }
+
+    /// The state of DTLS.
+    pub fn dtls_state(&self) -> DtlsState {
+        self.transport.dtls_state()
+    }
+
+    /// The state of the whole, computed from those of its parts.
+    pub fn connection_state(&self) -> ConnectionState {
+        connection_state(self.closed, self.transport.ice.state(), self.transport.dtls_state())
+    }
+
+    /// What was dropped in this layer, by reason.
+    pub fn drops(&self) -> &Tally<DropReason> {
+        &self.drops
+    }
+
+    /// Counters and gauges.
+    pub fn statistics(&self) -> Statistics {
+        let traffic = self.transport.traffic;
+        let (messages_sent, messages_received) = self.channels.messages();
+        Statistics {
+            datagrams_sent: traffic.datagrams_sent,
+            bytes_sent: traffic.bytes_sent,
+            datagrams_received: traffic.datagrams_received,
+            bytes_received: traffic.bytes_received,
+            messages_sent,
+            messages_received,
+            channels_opened: self.channels.opened,
+            channels_closed: self.channels.closed,
+            selected_path: self.transport.ice.selected_path(),
+            round_trip_time: self.transport.ice.round_trip_time(),
+            sctp: self.transport.association.as_ref().map(sctp::Association::statistics),
+            drops: self.drops.iter().collect(),
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Hands the agent what candidates are gathered from, once a local description has a data section.
+    pub(crate) fn start_gathering(&mut self, now: Instant) {
+        if self.gathering.started {
+            return;
+        }
+        self.gathering.started = true;
+        let ice = &mut self.transport.ice;
+        self.gathering.addresses.drain(..).for_each(|address| ice.add_local_address(now, address));
+        self.gathering.servers.drain(..).for_each(|server| ice.add_stun_server(now, server));
+        if self.gathering.ended {
+            ice.end_of_local_addresses(now);
+        }
+    }
+
+    /// Carries every change through the layers, then tells the states that became others.
+    pub(crate) fn settle(&mut self, now: Instant) {
+        loop {
+            let ice = self.handle_ice_events();
+            self.transport.start(now, &mut self.drops);
+            let dtls = self.transport.handle_dtls_events(now);
+            let sctp = self.handle_association_events(now);
+            if !(ice || dtls || sctp) {
+                break;
+            }
+        }
+        let lost = self.ice_connection_state() == IceConnectionState::Failed
+            || matches!(self.transport.dtls_state(), DtlsState::Failed | DtlsState::Closed);
+        if lost {
+            self.channels.disconnect(&mut self.events);
+        }
+        self.tell_states();
+    }
+
+    fn handle_ice_events(&mut self) -> bool {
+        let mut any = false;
+        while let Some(event) = self.transport.ice.poll_event() {
+            any = true;
+            match event {
+                ice::Event::CandidateGathered(candidate) => {
+                    let candidate = self.describe_candidate(&candidate);
+                    self.events.push_back(Event::IceCandidate(Some(candidate)));
+                }
+                ice::Event::GatheringStateChanged(state) => {
+                    if state == GatheringState::Complete {
+                        self.events.push_back(Event::IceCandidate(None));
+                    }
+                    self.events.push_back(Event::IceGatheringStateChange(state));
+                }
+                _ => {}
+            }
+        }
+        any
+    }
+
+    fn handle_association_events(&mut self, now: Instant) -> bool {
+        let Some(association) = &mut self.transport.association else { return false };
+        let mut any = false;
+        self.backlog = None;
+        loop {
+            if self.events.len() >= self.limits.events {
+                self.backlog = Some(now);
+                return any;
+            }
+            let Some(event) = association.poll_event() else { return any };
+            any = true;
+            let mut context = Context { now, association, events: &mut self.events, drops: &mut self.drops };
+            match event {
+                sctp::Event::Connected { outgoing_streams, incoming_streams } => {
+                    self.channels.connect(&mut context, outgoing_streams.min(incoming_streams));
+                }
+                sctp::Event::Closed(reason) => {
+                    tracing::debug!(?reason, "association closed");
+                    self.channels.disconnect(&mut self.events);
+                }
+                event => self.channels.handle_event(&mut context, event),
+            }
+        }
+    }
+
+    fn tell_states(&mut self) {
+        let now = Told {
+            signaling: self.signaling_state(),
+            ice: self.ice_connection_state(),
+            connection: self.connection_state(),
+        };
+        let before = std::mem::replace(&mut self.told, now);
+        if before.signaling != now.signaling {
+            self.events.push_back(Event::SignalingStateChange(now.signaling));
+        }
+        if before.ice != now.ice {
+            self.events.push_back(Event::IceConnectionStateChange(now.ice));
+        }
+        if before.connection != now.connection {
+            tracing::debug!(from = ?before.connection, to = ?now.connection, "connection state");
+            self.events.push_back(Event::ConnectionStateChange(now.connection));
+        }
+    }
+}

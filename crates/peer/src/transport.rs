@@ -1,0 +1,365 @@
+//! The one bundle of transports: ICE below, DTLS on the paths that ICE validated, SCTP on what DTLS opened.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use antiphon_crypto::{Certificate, Provider};
+use antiphon_dtls::{self as dtls, CloseReason, Connection};
+use antiphon_ice::{self as ice, Agent, Credentials, Validated};
+use antiphon_sctp::{self as sctp, Association};
+use antiphon_util::{Path, Received, Rng, Tally, Transmit};
+
+use crate::negotiation::DtlsRole;
+use crate::section::DataSection;
+use crate::{DropReason, Limits};
+
+/// What the largest record adds to an SCTP packet: header, explicit nonce and tag of AES-GCM (RFC 5288).
+const RECORD_OVERHEAD: usize = 13 + 8 + 16;
+/// Bytes of a datagram that is worth keeping until the remote description is known.
+const EARLY_DATAGRAM_SIZE: usize = 2_048;
+
+/// How far the DTLS connection is (W3C `RTCDtlsTransportState`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DtlsState {
+    /// It waits for a path or for the remote description.
+    New,
+    /// The handshake runs.
+    Connecting,
+    /// It is up.
+    Connected,
+    /// It ended in order, by either side.
+    Closed,
+    /// It failed.
+    Failed,
+}
+
+/// Bytes and datagrams that passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Traffic {
+    pub(crate) datagrams_sent: u64,
+    pub(crate) bytes_sent: u64,
+    pub(crate) datagrams_received: u64,
+    pub(crate) bytes_received: u64,
+}
+
+/// The transports.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    pub(crate) ice: Agent,
+    /// Datagrams that came before there was a DTLS connection.
+    early: Vec<Vec<u8>>,
+    dtls: Option<Connection>,
+    dtls_state: DtlsState,
+    pub(crate) association: Option<Association>,
+    /// Of the last datagram whose path was validated; used until a path is selected.
+    validated_path: Option<Path>,
+    /// A sealed datagram that was too long for the run before.
+    held: Vec<u8>,
+    /// What is still to be sent after the end, and where to.
+    farewell: Option<(Path, VecDeque<Vec<u8>>)>,
+    pub(crate) traffic: Traffic,
+    provider: Provider,
+    certificate: Arc<Certificate>,
+    limits: Limits,
+}
+
+impl Transport {
+    pub(crate) fn new(
+        provider: Provider,
+        certificate: Arc<Certificate>,
+        limits: Limits,
+        rng: &mut Rng,
+    ) -> Self {
+        let mut config = ice::Config::new(provider, ice::Role::Controlling);
+        config.limits = limits.ice;
+        Self {
+            ice: Agent::new(config, rng.fork()),
+            early: Vec::new(),
+            dtls: None,
+            dtls_state: DtlsState::New,
+            association: None,
+            validated_path: None,
+            held: Vec::new(),
+            farewell: None,
+            traffic: Traffic::default(),
+            provider,
+            certificate,
+            limits,
+        }
+    }
+
+    pub(crate) fn credentials(&self) -> &Credentials {
+        self.ice.local_credentials()
+    }
+
+    /// Offer and answer are agreed: DTLS and SCTP take what the peer described. Later ones change nothing but the
+    /// size of messages.
+    pub(crate) fn negotiate(&mut self, now: Instant, remote: &DataSection, role: DtlsRole, rng: &mut Rng) {
+        self.ice.set_remote_credentials(now, remote.credentials.clone());
+        let max_outgoing = self.max_outgoing_message(remote.max_message_size);
+        if let Some(association) = &mut self.association {
+            association.set_max_outgoing_message(max_outgoing);
+            return;
+        }
+        let mut config = dtls::Config::for_webrtc(
+            self.provider,
+            Arc::clone(&self.certificate),
+            remote.fingerprints.clone(),
+        );
+        config.max_datagram_size = self.limits.datagram_size;
+        config.limits = self.limits.dtls;
+        self.dtls = Some(match role {
+            DtlsRole::Client => Connection::client(config, rng.fork()),
+            DtlsRole::Server => Connection::server(config, rng.fork()),
+        });
+        let config = sctp::Config {
+            provider: self.provider,
+            local_port: 5000,
+            remote_port: remote.sctp_port,
+            max_packet_size: self.limits.datagram_size.saturating_sub(RECORD_OVERHEAD),
+            max_incoming_message: self.limits.message_size,
+            max_outgoing_message: max_outgoing,
+            receive_window: self.limits.receive_window,
+            limits: self.limits.sctp.clone(),
+            ..sctp::Config::default()
+        };
+        self.association = Some(Association::new(config, rng.fork()));
+    }
+
+    /// Starts DTLS once there is a path, then hands it what came before.
+    pub(crate) fn start(&mut self, now: Instant, drops: &mut Tally<DropReason>) {
+        let (Some(dtls), Some(_), DtlsState::New) =
+            (&mut self.dtls, self.ice.selected_path(), self.dtls_state)
+        else {
+            return;
+        };
+        dtls.start(now, self.ice.round_trip_time());
+        self.change_state(DtlsState::Connecting);
+        for mut datagram in std::mem::take(&mut self.early) {
+            self.handle_secure(now, &mut datagram, drops);
+        }
+    }
+
+    /// Takes a datagram: ICE consumes STUN, DTLS gets what comes on validated paths (RFC 7983).
+    pub(crate) fn handle_receive(
+        &mut self,
+        now: Instant,
+        received: Received<'_>,
+        drops: &mut Tally<DropReason>,
+    ) {
+        self.traffic.datagrams_received += 1;
+        self.traffic.bytes_received += received.datagram.len() as u64;
+        let Some(validated) = self.ice.handle_receive(now, received) else { return };
+        self.handle_validated(now, validated, drops);
+    }
+
+    fn handle_validated(&mut self, now: Instant, validated: Validated<'_>, drops: &mut Tally<DropReason>) {
+        self.validated_path = Some(validated.path());
+        let datagram = validated.into_datagram();
+        match datagram.first() {
+            Some(20..=63) if matches!(self.dtls_state, DtlsState::Connecting | DtlsState::Connected) => {
+                self.handle_secure(now, datagram, drops);
+            }
+            Some(20..=63) if self.dtls_state == DtlsState::New => self.keep_early(datagram, drops),
+            Some(20..=63) => drops.count(DropReason::Ended),
+            Some(128..=191) => drops.count(DropReason::Media),
+            _ => drops.count(DropReason::UnknownProtocol),
+        }
+    }
+
+    fn keep_early(&mut self, datagram: &[u8], drops: &mut Tally<DropReason>) {
+        if self.early.len() >= self.limits.early_datagrams || datagram.len() > EARLY_DATAGRAM_SIZE {
+            return drops.count(DropReason::TooEarly);
+        }
+        self.early.push(datagram.to_vec());
+    }
+
+    fn handle_secure(&mut self, now: Instant, datagram: &mut [u8], drops: &mut Tally<DropReason>) {
+        let (Some(dtls), Some(association)) = (&mut self.dtls, &mut self.association) else {
+            return drops.count(DropReason::TooEarly);
+        };
+        dtls.handle_datagram(now, datagram, |packet| association.handle_datagram(now, &packet));
+    }
+
+    /// What DTLS reports becomes the state; SCTP starts as soon as it is up. Tells whether there was anything.
+    pub(crate) fn handle_dtls_events(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        while let Some(event) = self.dtls.as_mut().and_then(Connection::poll_event) {
+            any = true;
+            match event {
+                dtls::Event::Connected => {
+                    self.change_state(DtlsState::Connected);
+                    if let Some(association) = &mut self.association {
+                        association.connect(now);
+                    }
+                }
+                dtls::Event::Closed(CloseReason::Local | CloseReason::Remote) => {
+                    self.change_state(DtlsState::Closed);
+                }
+                dtls::Event::Closed(reason) => {
+                    tracing::debug!(%reason, "dtls failed");
+                    self.change_state(DtlsState::Failed);
+                }
+            }
+        }
+        any
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.ice.handle_timeout(now);
+        if self.farewell.is_some() {
+            return;
+        }
+        if let Some(dtls) = &mut self.dtls {
+            dtls.handle_timeout(now);
+        }
+        if let Some(association) = &mut self.association {
+            association.handle_timeout(now);
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        if self.farewell.is_some() {
+            return None;
+        }
+        let dtls = self.dtls.as_ref().and_then(Connection::poll_timeout);
+        let association = self.association.as_ref().and_then(Association::poll_timeout);
+        [self.ice.poll_timeout(), dtls, association].into_iter().flatten().min()
+    }
+
+    /// The next datagram or run of datagrams: ICE before DTLS before SCTP.
+    pub(crate) fn poll_transmit(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
+        let transmit = self.next_transmit(now, buf)?;
+        let datagrams = transmit.segment_size.map_or(1, |size| transmit.len.div_ceil(size));
+        self.traffic.datagrams_sent += datagrams as u64;
+        self.traffic.bytes_sent += transmit.len as u64;
+        Some(transmit)
+    }
+
+    fn next_transmit(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
+        if let Some((path, farewell)) = &mut self.farewell {
+            let datagram = farewell.pop_front()?;
+            buf.extend_from_slice(&datagram);
+            return Some(Transmit { path: *path, ecn: None, len: datagram.len(), segment_size: None });
+        }
+        if let Some(transmit) = self.ice.poll_transmit(now, buf) {
+            return Some(transmit);
+        }
+        let path = self.ice.selected_path().or(self.validated_path)?;
+        let dtls = self.dtls.as_mut()?;
+        if let Some(len) = dtls.poll_transmit(now, buf) {
+            return Some(Transmit { path, ecn: None, len, segment_size: None });
+        }
+        if self.dtls_state != DtlsState::Connected {
+            return None;
+        }
+        let association = self.association.as_mut()?;
+        let run = Run {
+            datagrams: self.limits.run_datagrams.clamp(1, 64),
+            size: self.limits.run_size.min(65_000),
+            held: &mut self.held,
+        };
+        let (len, segment_size) = seal_run(now, dtls, association, run, buf)?;
+        Some(Transmit { path, ecn: None, len, segment_size })
+    }
+
+    /// Ends everything at once: SCTP ABORT and close_notify are left to be sent.
+    pub(crate) fn close(&mut self, now: Instant) {
+        if self.farewell.is_some() {
+            return;
+        }
+        let path = self.ice.selected_path().or(self.validated_path);
+        let mut datagrams = VecDeque::new();
+        if let (Some(dtls), Some(association)) = (&mut self.dtls, &mut self.association) {
+            association.abort(now, "Close called");
+            let mut datagram = Vec::new();
+            self.held.clear();
+            let once = Run { datagrams: 1, size: 0, held: &mut self.held };
+            if self.dtls_state == DtlsState::Connected
+                && seal_run(now, dtls, association, once, &mut datagram).is_some()
+            {
+                datagrams.push_back(std::mem::take(&mut datagram));
+            }
+            dtls.close(now);
+            while dtls.poll_transmit(now, &mut datagram).is_some() {
+                datagrams.push_back(std::mem::take(&mut datagram));
+            }
+        }
+        self.early.clear();
+        self.ice.close();
+        if self.dtls_state != DtlsState::Failed {
+            self.change_state(DtlsState::Closed);
+        }
+        let nowhere = Path::udp(([0, 0, 0, 0], 0).into(), ([0, 0, 0, 0], 0).into());
+        if path.is_none() {
+            datagrams.clear();
+        }
+        self.farewell = Some((path.unwrap_or(nowhere), datagrams));
+    }
+
+    pub(crate) fn dtls_state(&self) -> DtlsState {
+        self.dtls_state
+    }
+
+    fn change_state(&mut self, state: DtlsState) {
+        tracing::debug!(from = ?self.dtls_state, to = ?state, "dtls state");
+        self.dtls_state = state;
+    }
+
+    /// RFC 8841 §6.1: 0 stands for any size.
+    pub(crate) fn max_outgoing_message(&self, told: u64) -> usize {
+        let ours = self.limits.sent_message_size;
+        match told {
+            0 => ours,
+            told => usize::try_from(told).map_or(ours, |told| told.min(ours)),
+        }
+    }
+}
+
+/// What a run is made with.
+struct Run<'a> {
+    datagrams: usize,
+    size: usize,
+    /// A sealed datagram that was too long for the run before.
+    held: &'a mut Vec<u8>,
+}
+
+/// Appends a run of SCTP packets, each sealed right behind the one before, so that one call can send all of them. All
+/// have the size of the first; a shorter one ends the run, a longer one is held for the next. Gives the bytes
+/// appended, and that size where there are several.
+fn seal_run(
+    now: Instant,
+    dtls: &mut Connection,
+    association: &mut Association,
+    run: Run<'_>,
+    buf: &mut Vec<u8>,
+) -> Option<(usize, Option<usize>)> {
+    let start = buf.len();
+    let headroom = dtls.headroom();
+    let mut segment = run.held.len();
+    buf.append(run.held);
+    for _ in usize::from(segment > 0)..run.datagrams {
+        let at = buf.len();
+        if segment > 0 && at - start + segment > run.size {
+            break;
+        }
+        buf.resize(at + headroom, 0);
+        // A record that can't be sealed is lost, as a datagram may be; the connection then reports its end.
+        if association.poll_transmit(now, buf).is_none() || dtls.seal_in_place(buf, at).is_err() {
+            buf.truncate(at);
+            break;
+        }
+        let len = buf.len() - at;
+        if segment == 0 {
+            segment = len;
+        } else if len > segment {
+            run.held.extend(buf.drain(at..));
+            break;
+        } else if len < segment {
+            break;
+        }
+    }
+    let len = buf.len() - start;
+    (len > 0).then_some((len, (len > segment).then_some(segment)))
+}
