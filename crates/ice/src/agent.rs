@@ -1,4 +1,9 @@
-//! The agent: what its owner calls, and what follows from any change.
+//! The agent: what its owner calls. What it does about candidates, checks and messages stands in the modules below.
+
+mod checking;
+mod pairing;
+mod receiving;
+mod settling;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -8,33 +13,32 @@ use antiphon_crypto::{HashAlgorithm, HmacKey};
 use antiphon_util::{Path, Protocol, Received, Rng, Tally, Transmit};
 use tracing::debug;
 
-use crate::candidate::{Candidate, CandidateKind, are_compatible};
-use crate::checklist::{Checklist, Foundation, Pair, Priorities};
+use crate::candidate::{Candidate, CandidateKind};
+use crate::checklist::{Checklist, Pair};
 use crate::config::{Config, Role};
 use crate::credentials::Credentials;
 use crate::event::{AddCandidateError, DropReason, Event};
 use crate::gather::Gatherer;
-use crate::nomination::{self, Decision, Waiting};
-use crate::receiving::EarlyCheck;
 use crate::responses::Responses;
-use crate::state::{self, Facts, GatheringState, IceState, Selection};
+use crate::state::{GatheringState, IceState};
 use crate::validated::{Validated, ValidatedPaths};
+use receiving::EarlyCheck;
 
 /// One end of one ICE session.
 #[derive(Debug)]
 pub struct Agent {
-    pub(crate) config: Config,
-    pub(crate) rng: Rng,
-    pub(crate) role: Role,
-    pub(crate) tie_breaker: u64,
-    pub(crate) local: LocalSide,
-    pub(crate) remote: RemoteSide,
-    pub(crate) gatherer: Gatherer,
-    pub(crate) checklist: Checklist,
-    pub(crate) validated: ValidatedPaths,
-    pub(crate) responses: Responses,
-    pub(crate) schedule: Schedule,
-    pub(crate) drops: Tally<DropReason>,
+    config: Config,
+    rng: Rng,
+    role: Role,
+    tie_breaker: u64,
+    local: LocalSide,
+    remote: RemoteSide,
+    gatherer: Gatherer,
+    checklist: Checklist,
+    validated: ValidatedPaths,
+    responses: Responses,
+    schedule: Schedule,
+    drops: Tally<DropReason>,
     selected: Option<Path>,
     shown: Shown,
     events: VecDeque<Event>,
@@ -42,43 +46,43 @@ pub struct Agent {
 
 /// Our credentials and the key of their password.
 #[derive(Debug)]
-pub(crate) struct LocalSide {
-    pub(crate) credentials: Credentials,
-    pub(crate) key: HmacKey,
+struct LocalSide {
+    credentials: Credentials,
+    key: HmacKey,
 }
 
 /// What is known of the peer.
 #[derive(Debug, Default)]
-pub(crate) struct RemoteSide {
-    pub(crate) access: Option<RemoteAccess>,
-    pub(crate) candidates: Vec<Remote>,
+struct RemoteSide {
+    access: Option<RemoteAccess>,
+    candidates: Vec<Remote>,
     /// Checks that came before the credentials.
-    pub(crate) early: Vec<EarlyCheck>,
+    early: Vec<EarlyCheck>,
     foundations: u32,
     complete: bool,
 }
 
 /// What it takes to send checks to the peer.
 #[derive(Debug)]
-pub(crate) struct RemoteAccess {
-    pub(crate) credentials: Credentials,
-    pub(crate) key: HmacKey,
+struct RemoteAccess {
+    credentials: Credentials,
+    key: HmacKey,
     /// The user name of our checks: its fragment, a colon, ours.
-    pub(crate) username: String,
+    username: String,
 }
 
 /// A remote candidate with the number of its foundation.
 #[derive(Debug)]
-pub(crate) struct Remote {
-    pub(crate) candidate: Candidate,
+struct Remote {
+    candidate: Candidate,
     foundation: u32,
 }
 
 /// What is due when, besides the checks' own timers.
 #[derive(Debug, Default)]
-pub(crate) struct Schedule {
+struct Schedule {
     /// The earliest instant of the next check that is not triggered.
-    pub(crate) next_ordinary: Option<Instant>,
+    next_ordinary: Option<Instant>,
     /// When there was a working pair first.
     valid_since: Option<Instant>,
     /// When to decide on nomination again.
@@ -338,49 +342,21 @@ impl Agent {
         &self.drops
     }
 
-    pub(crate) fn drop_datagram(&mut self, reason: DropReason) {
+    fn drop_datagram(&mut self, reason: DropReason) {
         tracing::trace!(?reason, "datagram dropped");
         self.drops.count(reason);
     }
 
     /// Changes role in a conflict.
-    pub(crate) fn switch_role(&mut self) {
+    fn switch_role(&mut self) {
         self.set_role(self.role.opposite());
         debug!(role = ?self.role, "role switched");
         self.events.push_back(Event::RoleChanged(self.role));
     }
 
     /// Tells a local candidate.
-    pub(crate) fn tell_candidate(&mut self, candidate: Candidate) {
+    fn tell_candidate(&mut self, candidate: Candidate) {
         self.events.push_back(Event::CandidateGathered(candidate));
-    }
-
-    /// Adds the remote candidate of a check from an unknown address (RFC 8445 §7.3.1.3).
-    pub(crate) fn learn_peer_reflexive(&mut self, address: SocketAddr, priority: u32) -> bool {
-        let learned =
-            self.remote.candidates.iter().filter(|r| r.candidate.kind == CandidateKind::PeerReflexive);
-        if learned.count() >= self.config.limits.peer_reflexive_candidates && !self.forget_peer_reflexive() {
-            return false;
-        }
-        debug!(%address, "peer-reflexive candidate");
-        self.remote.foundations += 1;
-        let foundation = self.remote.foundations;
-        let candidate = Candidate {
-            foundation: format!("prflx{foundation}"),
-            priority,
-            ..Candidate::new(CandidateKind::PeerReflexive, address)
-        };
-        self.remote.candidates.push(Remote { candidate, foundation });
-        true
-    }
-
-    /// Makes the pair of a base of ours and a known remote candidate.
-    pub(crate) fn pair_of(&self, path: Path) -> Option<Pair> {
-        let base = self.gatherer.base(path.local)?;
-        let remote = self.remote.candidates.iter().find(|remote| remote.candidate.address == path.remote)?;
-        let priorities = Priorities { local: base.priority, remote: remote.candidate.priority };
-        let foundation = Foundation { local: base.foundation, remote: remote.foundation };
-        Some(Pair::new(path, priorities, foundation, self.role))
     }
 
     fn add_base(
@@ -406,199 +382,12 @@ impl Agent {
         self.settle(now);
     }
 
-    fn learn_signalled(&mut self, candidate: Candidate) -> Result<(), AddCandidateError> {
-        let remotes = &mut self.remote.candidates;
-        let alike = remotes.iter().find(|known| known.candidate.foundation == candidate.foundation);
-        let foundation = alike.map(|known| known.foundation);
-        if let Some(known) = remotes.iter_mut().find(|known| known.candidate.address == candidate.address) {
-            // Signalling is late: what a check revealed turns out to be announced (RFC 8838 §11.4).
-            if known.candidate.kind == CandidateKind::PeerReflexive {
-                known.candidate.kind = candidate.kind;
-                known.candidate.foundation = candidate.foundation;
-                known.candidate.related = candidate.related;
-                known.candidate.priority = candidate.priority;
-                self.checklist.set_remote_priority(self.role, candidate.address, candidate.priority);
-            }
-            return Ok(());
-        }
-        let signalled = remotes.iter().filter(|r| r.candidate.kind != CandidateKind::PeerReflexive).count();
-        if signalled >= self.config.limits.remote_candidates {
-            return Err(AddCandidateError::TooMany);
-        }
-        let foundation = foundation.unwrap_or_else(|| {
-            self.remote.foundations += 1;
-            self.remote.foundations
-        });
-        let address = candidate.address;
-        self.remote.candidates.push(Remote { candidate, foundation });
-        let bases: Vec<SocketAddr> = self.gatherer.bases().iter().map(|base| base.address).collect();
-        for base in bases {
-            self.add_pair(Path::udp(base, address));
-        }
-        Ok(())
-    }
-
-    /// Adds the pair of two candidates, unless it could not be better than what is nominated.
-    fn add_pair(&mut self, path: Path) {
-        if !are_compatible(path.local, path.remote) || self.is_nominated() {
-            return;
-        }
-        if let Some(pair) = self.pair_of(path)
-            && !self.checklist.insert(pair, false)
-        {
-            self.drops.count(DropReason::PairLimit);
-        }
-    }
-
-    /// Makes room for a peer-reflexive candidate by one that leads nowhere.
-    fn forget_peer_reflexive(&mut self) -> bool {
-        let is_useless = |remote: &Remote| {
-            let address = remote.candidate.address;
-            remote.candidate.kind == CandidateKind::PeerReflexive
-                && !self
-                    .checklist
-                    .iter()
-                    .any(|p| p.path.remote == address && (p.is_pending() || p.valid().is_some()))
-        };
-        let Some(at) = self.remote.candidates.iter().position(is_useless) else { return false };
-        self.remote.candidates.remove(at);
-        true
-    }
-
     fn selected_pair(&self) -> Option<&Pair> {
         self.checklist.find(self.selected?)
     }
 
     fn has_ended(&self) -> bool {
         matches!(self.shown.ice, IceState::Failed | IceState::Closed)
-    }
-
-    /// Draws the consequences of a change: nomination, selection, states, and what is due next. Every method that changes
-    /// something ends here.
-    fn settle(&mut self, now: Instant) {
-        if self.has_ended() {
-            return;
-        }
-        self.decide_nomination(now);
-        self.update_selection(now);
-        self.update_gathering_state();
-        if self.schedule.patience.is_some_and(|until| until <= now) {
-            self.schedule.patience = None;
-            self.schedule.impatient = true;
-        }
-        let next = state::next(self.shown.ice, self.facts(now));
-        if next == IceState::Failed {
-            self.release();
-        }
-        self.show(next);
-        self.schedule.due = self.compute_due(now);
-    }
-
-    fn decide_nomination(&mut self, now: Instant) {
-        self.schedule.nomination = None;
-        if self.checklist.iter().all(|pair| pair.valid().is_none()) {
-            return;
-        }
-        let since = *self.schedule.valid_since.get_or_insert(now);
-        if self.role != Role::Controlling {
-            return;
-        }
-        let Config { nomination_patience: patience, pacing, .. } = self.config;
-        match nomination::decide(&self.checklist, now, Waiting { since, patience, pacing }) {
-            Decision::Nominate(path) => self.nominate(now, path),
-            Decision::WaitUntil(until) => self.schedule.nomination = Some(until),
-            Decision::Nothing => {}
-        }
-    }
-
-    /// Selects the pair to send on.
-    fn update_selection(&mut self, now: Instant) {
-        let expiry = self.config.consent_expiry;
-        let best = nomination::select(&self.checklist, self.role, now, expiry);
-        let selected = best.map(|pair| (pair.path, pair.priority, pair.nominated.is_some()));
-        let Some((path, priority, nominated)) = selected else {
-            self.selected = None;
-            return;
-        };
-        if nominated {
-            // Our own nomination is final; a controlling browser may still move to a better pair.
-            self.checklist.conclude(if self.role == Role::Controlling { u64::MAX } else { priority });
-        }
-        if self.selected != Some(path) {
-            debug!(?path, nominated, "path selected");
-            self.selected = Some(path);
-            self.events.retain(|event| !matches!(event, Event::SelectedPathChanged(_)));
-            self.events.push_back(Event::SelectedPathChanged(path));
-        }
-    }
-
-    fn facts(&self, now: Instant) -> Facts {
-        let pending = self.checklist.iter().any(Pair::is_pending);
-        let selection = match self.selected_pair() {
-            Some(pair) if self.is_silent(pair, now) => Selection::Silent,
-            Some(pair) if pair.nominated.is_some() => Selection::Nominated,
-            Some(_) => Selection::Valid,
-            None if self.schedule.valid_since.is_some() && !pending => Selection::Expired,
-            None => Selection::None,
-        };
-        Facts {
-            started: self.remote.access.is_some(),
-            selection,
-            finished: self.remote.complete && self.gatherer.is_complete() && !pending,
-            impatient: self.schedule.impatient,
-        }
-    }
-
-    fn is_silent(&self, pair: &Pair, now: Instant) -> bool {
-        self.silent_at(pair).is_some_and(|at| at <= now)
-    }
-
-    fn silent_at(&self, pair: &Pair) -> Option<Instant> {
-        Some(pair.valid()?.consent.unanswered_since()? + self.config.disconnected_after)
-    }
-
-    fn update_gathering_state(&mut self) {
-        let gathering = match (self.gatherer.is_begun(), self.gatherer.is_complete()) {
-            (false, _) => GatheringState::New,
-            (true, false) => GatheringState::Gathering,
-            (true, true) => GatheringState::Complete,
-        };
-        if self.shown.gathering != gathering {
-            self.shown.gathering = gathering;
-            self.events.push_back(Event::GatheringStateChanged(gathering));
-        }
-    }
-
-    fn show(&mut self, ice: IceState) {
-        if self.shown.ice != ice {
-            debug!(from = ?self.shown.ice, to = ?ice, "state");
-            self.shown.ice = ice;
-            self.events.push_back(Event::StateChanged(ice));
-        }
-    }
-
-    /// Frees what only a living session needs.
-    fn release(&mut self) {
-        self.checklist.clear();
-        self.validated.clear();
-        self.responses.clear();
-        self.remote.early.clear();
-        self.selected = None;
-        self.schedule = Schedule::default();
-    }
-
-    fn compute_due(&self, now: Instant) -> Option<Instant> {
-        let selected = self.selected_pair();
-        let silent_at = selected.and_then(|pair| self.silent_at(pair));
-        let patience = if selected.is_none() { self.schedule.patience } else { None };
-        // Once told, silence causes nothing more until an answer comes.
-        let silent_at = silent_at.filter(|_| self.shown.ice != IceState::Disconnected);
-        [self.schedule.nomination, patience, silent_at]
-            .into_iter()
-            .flatten()
-            .chain(self.checks_due(now))
-            .chain(self.gatherer.due(self.selected.is_none()))
-            .min()
     }
 }
 

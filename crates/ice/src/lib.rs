@@ -36,7 +36,6 @@
 
 mod agent;
 mod candidate;
-mod checking;
 mod checklist;
 mod config;
 mod consent;
@@ -44,7 +43,6 @@ mod credentials;
 mod event;
 mod gather;
 mod nomination;
-mod receiving;
 mod responses;
 mod rtt;
 mod state;

@@ -115,12 +115,9 @@ impl ClientTransaction {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use antiphon_testkit::origin;
 
-    #[allow(clippy::disallowed_methods, reason = "any instant serves as the origin")]
-    fn origin() -> Instant {
-        Instant::now()
-    }
+    use super::*;
 
     fn schedule(timing: Timing) -> (Vec<u128>, u128) {
         let start = origin();

@@ -9,6 +9,7 @@ use antiphon_stun::{
     Attribute, AttributeType, ErrorCode, Message, MessageBuilder, MessageType, Method, RawAttribute,
     TransactionId,
 };
+use antiphon_testkit::for_each_seed;
 use antiphon_util::{ParseError, Reader, Rng, Writer};
 
 /// RFC 5769 §2.1
@@ -276,7 +277,7 @@ fn a_message_too_long_for_its_length_field_is_not_built() {
 
 #[test]
 fn arbitrary_messages_survive_the_round_trip() {
-    for seed in 0..2_000 {
+    for_each_seed(2_000, |seed| {
         let mut rng = Rng::from_test_seed(seed);
         let value: Vec<u8> = (0..rng.below(40)).map(|_| rng.u16() as u8).collect();
         let text: String = value.iter().map(|byte| char::from(*byte)).collect();
@@ -304,10 +305,10 @@ fn arbitrary_messages_survive_the_round_trip() {
         chosen.iter().for_each(|attribute| builder.attribute(attribute));
         builder.finish().unwrap();
         let message = Message::try_from(&out[..]).unwrap();
-        assert_eq!(message.kind(), kind, "seed {seed}");
-        assert_eq!(decoded(&message), chosen, "seed {seed}");
-        assert_eq!(rewritten(&message), out, "seed {seed}");
-    }
+        assert_eq!(message.kind(), kind);
+        assert_eq!(decoded(&message), chosen);
+        assert_eq!(rewritten(&message), out);
+    });
 }
 
 fn corpora() -> Option<PathBuf> {

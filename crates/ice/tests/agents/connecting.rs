@@ -3,6 +3,7 @@
 use crate::net::{Net, addr, agent, ms};
 use crate::script::Script;
 use antiphon_ice::{IceState, Role};
+use antiphon_testkit::for_each_seed;
 use antiphon_util::Path;
 
 #[test]
@@ -31,27 +32,27 @@ fn no_time_passes_where_the_network_takes_none() {
 #[test]
 fn lossy_paths_connect() {
     for loss in [0.05, 0.3] {
-        for seed in 0..20 {
+        for_each_seed(20, |seed| {
             let mut net = Net::pair(seed);
             net.loss = loss;
-            assert!(net.run_until_nominated(ms(20_000)), "loss {loss}, seed {seed}");
-        }
+            assert!(net.run_until_nominated(ms(20_000)), "loss {loss}");
+        });
     }
 }
 
 #[test]
 fn equal_roles_are_sorted_out() {
     for role in [Role::Controlling, Role::Controlled] {
-        for seed in 0..20 {
+        for_each_seed(20, |seed| {
             let mut net = Net::new(agent(role, seed), agent(role, seed + 100), seed);
             net.exchange_credentials();
             net.nodes[0].agent.add_local_address(net.now, addr("192.0.2.1:1000"));
             net.nodes[1].agent.add_local_address(net.now, addr("[2001:db8::1]:2000"));
             net.nodes[1].agent.add_local_address(net.now, addr("198.51.100.1:2000"));
             net.end_of_addresses();
-            assert!(net.run_until_nominated(ms(400)), "{role:?}, seed {seed}");
+            assert!(net.run_until_nominated(ms(400)), "{role:?}");
             assert_ne!(net.nodes[0].agent.role(), net.nodes[1].agent.role());
-        }
+        });
     }
 }
 

@@ -7,12 +7,8 @@ use std::time::{Duration, Instant};
 use antiphon_crypto::Provider;
 use antiphon_ice::{Agent, Candidate, Config, Event, IceState, Role};
 use antiphon_stun::{Attribute, Message, MessageBuilder, MessageType};
+use antiphon_testkit::origin;
 use antiphon_util::{Path, Received, Rng, Writer};
-
-#[allow(clippy::disallowed_methods, reason = "any instant serves as the origin of simulated time")]
-pub(crate) fn origin() -> Instant {
-    Instant::now()
-}
 
 pub(crate) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)

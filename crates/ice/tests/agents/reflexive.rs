@@ -2,6 +2,8 @@
 
 use antiphon_ice::{CandidateKind, Event, GatheringState, IceState, Role};
 
+use antiphon_testkit::for_each_seed;
+
 use crate::net::{Net, addr, agent, ms};
 
 const SERVER: &str = "203.0.113.3:3478";
@@ -26,7 +28,7 @@ fn gathered(net: &Net, node: usize) -> Vec<(CandidateKind, String)> {
 #[test]
 fn two_agents_behind_nats_meet_at_what_the_server_saw() {
     for loss in [0.0, 0.05, 0.3] {
-        for seed in 0..20 {
+        for_each_seed(20, |seed| {
             let mut net = Net::new(agent(Role::Controlling, seed), agent(Role::Controlled, seed + 50), seed);
             net.stun_server = Some(addr(SERVER));
             net.loss = loss;
@@ -37,7 +39,7 @@ fn two_agents_behind_nats_meet_at_what_the_server_saw() {
                 net.nodes[node].agent.add_stun_server(now, addr(SERVER));
             }
             net.end_of_addresses();
-            assert!(net.run_until_nominated(ms(30_000)), "loss {loss}, seed {seed}");
+            assert!(net.run_until_nominated(ms(30_000)), "loss {loss}");
             let selected = net.nodes[0].agent.selected_path().unwrap();
             assert_eq!(selected.remote, addr("198.51.100.77:5002"));
             if loss == 0.0 {
@@ -48,7 +50,7 @@ fn two_agents_behind_nats_meet_at_what_the_server_saw() {
                 assert_eq!(gathered(&net, 0), expected);
                 assert_eq!(net.nodes[0].agent.gathering_state(), GatheringState::Complete);
             }
-        }
+        });
     }
 }
 
@@ -95,7 +97,7 @@ fn a_server_that_sees_the_host_address_adds_nothing_and_is_asked_again_until_con
 
 #[test]
 fn candidates_and_credentials_may_come_in_any_order() {
-    for seed in 0..60 {
+    for_each_seed(60, |seed| {
         let mut net = Net::new(agent(Role::Controlling, seed), agent(Role::Controlled, seed + 500), seed);
         let mut steps: Vec<u64> = (0..8).collect();
         for at in (1..steps.len()).rev() {
@@ -119,12 +121,12 @@ fn candidates_and_credentials_may_come_in_any_order() {
             net.run_until(until);
         }
         let limit = net.elapsed() + ms(4_000);
-        assert!(net.run_until_nominated(limit), "seed {seed}");
+        assert!(net.run_until_nominated(limit));
         net.run_until(limit + ms(41_000));
         for node in &net.nodes {
-            assert_eq!(node.agent.state(), IceState::Completed, "seed {seed}");
+            assert_eq!(node.agent.state(), IceState::Completed);
         }
-    }
+    });
 }
 
 #[test]
@@ -148,7 +150,7 @@ fn a_dead_pair_in_front_costs_one_interval() {
 
 #[test]
 fn the_best_of_several_working_pairs_is_nominated() {
-    for seed in 0..20 {
+    for_each_seed(20, |seed| {
         let mut net = Net::new(agent(Role::Controlling, seed), agent(Role::Controlled, seed + 7), seed);
         net.exchange_credentials();
         net.loss = 0.05;
@@ -158,8 +160,8 @@ fn the_best_of_several_working_pairs_is_nominated() {
             net.nodes[1].agent.add_local_address(now, ([198, 51, 100, 1], port).into());
         }
         net.end_of_addresses();
-        assert!(net.run_until_nominated(ms(20_000)), "seed {seed}");
+        assert!(net.run_until_nominated(ms(20_000)));
         let [there, back] = [0, 1].map(|node| net.nodes[node].agent.selected_path().unwrap());
-        assert_eq!((there.local, there.remote), (back.remote, back.local), "seed {seed}");
-    }
+        assert_eq!((there.local, there.remote), (back.remote, back.local));
+    });
 }

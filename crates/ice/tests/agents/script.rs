@@ -8,9 +8,10 @@ use antiphon_ice::{Agent, Candidate, Config, Credentials, Role};
 use antiphon_stun::{
     Attribute, AttributeType, ErrorCode, Message, MessageBuilder, MessageType, TransactionId,
 };
+use antiphon_testkit::origin;
 use antiphon_util::{Path, Received, Rng, Writer};
 
-use crate::net::{addr, origin};
+use crate::net::addr;
 
 pub(crate) const OURS: &str = "192.0.2.1:1000";
 pub(crate) const THEIRS: &str = "198.51.100.1:2000";

@@ -6,7 +6,7 @@ use antiphon_stun::{Attribute, AttributeType, ErrorCode, Message, MessageType, T
 use antiphon_util::Path;
 use tracing::trace;
 
-use crate::agent::Agent;
+use super::Agent;
 use crate::checklist::{Check, PairState, Valid};
 use crate::config::Role;
 use crate::consent::Consent;
@@ -16,7 +16,7 @@ use crate::rtt::RoundTrip;
 
 /// An authenticated check that came before the peer's credentials; acted on when they are known.
 #[derive(Debug)]
-pub(crate) struct EarlyCheck {
+pub(super) struct EarlyCheck {
     path: Path,
     ufrag: String,
     priority: u32,
@@ -58,7 +58,7 @@ enum Outcome {
 
 impl Agent {
     /// Handles a STUN message; gives whether it changed anything.
-    pub(crate) fn handle_stun(&mut self, now: Instant, path: Path, datagram: &[u8]) -> bool {
+    pub(super) fn handle_stun(&mut self, now: Instant, path: Path, datagram: &[u8]) -> bool {
         let message = match Message::try_from(datagram) {
             Ok(message) if !message.has_fingerprint() || message.verify_fingerprint() => message,
             _ => {
@@ -85,7 +85,7 @@ impl Agent {
     }
 
     /// Acts on the checks that came before the credentials.
-    pub(crate) fn take_early_checks(&mut self, now: Instant) {
+    pub(super) fn take_early_checks(&mut self, now: Instant) {
         for early in std::mem::take(&mut self.remote.early) {
             if self.remote_credentials().is_some_and(|credentials| credentials.ufrag == early.ufrag) {
                 self.follow_check(now, early.path, early.priority, early.use_candidate);

@@ -7,7 +7,7 @@ use antiphon_stun::{
 };
 use antiphon_util::{Path, Transmit, Writer};
 
-use crate::agent::Agent;
+use super::Agent;
 use crate::checklist::{Check, Pair, PairState, Valid};
 use crate::config::Role;
 
@@ -33,7 +33,7 @@ const PROBE_TIMING: Timing = Timing {
 
 impl Agent {
     /// Appends the check that is due: a triggered one, a repetition, a consent check, or the next in order.
-    pub(crate) fn transmit_check(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
+    pub(super) fn transmit_check(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
         self.remote.access.as_ref()?;
         let request = self
             .start_triggered(now)
@@ -51,7 +51,7 @@ impl Agent {
     }
 
     /// Appends the request to a STUN server that is due.
-    pub(crate) fn transmit_inquiry(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
+    pub(super) fn transmit_inquiry(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
         let (path, id) = self.gatherer.next_request(now)?;
         let mut writer = Writer::new(buf);
         let mut builder = MessageBuilder::new(&mut writer, MessageType::BINDING_REQUEST, id);
@@ -61,7 +61,7 @@ impl Agent {
     }
 
     /// Sends USE-CANDIDATE on a pair that works (RFC 8445 §8.1.1).
-    pub(crate) fn nominate(&mut self, now: Instant, path: Path) {
+    pub(super) fn nominate(&mut self, now: Instant, path: Path) {
         let check = self.new_check(now, self.config.check_timing, true);
         if let Some(valid) = self.checklist.find_mut(path).and_then(Pair::valid_mut) {
             valid.check = Some(check);
@@ -69,7 +69,7 @@ impl Agent {
     }
 
     /// Fails what was not answered in time, and looks for signs of life where a consent check was not answered.
-    pub(crate) fn expire(&mut self, now: Instant) {
+    pub(super) fn expire(&mut self, now: Instant) {
         let (expiry, selected) = (self.config.consent_expiry, self.selected_path());
         let mut to_probe = Vec::new();
         for pair in self.checklist.iter_mut() {
@@ -100,7 +100,7 @@ impl Agent {
     }
 
     /// When checks have something to do: send, repeat, or fail; `now` where it is at once.
-    pub(crate) fn checks_due(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn checks_due(&self, now: Instant) -> Option<Instant> {
         self.remote.access.as_ref()?;
         if self.checklist.has_triggered() {
             return Some(now);

@@ -1,0 +1,107 @@
+//! Reading, verifying and making the check of a browser; what an ICE agent does with it and with data.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods, reason = "a bench")]
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use antiphon_crypto::{HashAlgorithm, Provider};
+use antiphon_ice::{Agent, Candidate, Config, Role};
+use antiphon_stun::{Attribute, Message, MessageBuilder, MessageType, TransactionId};
+use antiphon_util::{Path, Received, Rng, Writer};
+use criterion::{Criterion, criterion_group, criterion_main};
+
+/// The first request of a browser in the captures, and the password that signs it.
+fn captured() -> (&'static str, Vec<u8>) {
+    let text = include_str!("../crates/stun/tests/data/stun-chromium-firefox.txt");
+    let (password, hex) = text.lines().filter_map(|line| line.split_once(' ')).nth(2).unwrap();
+    let digits = hex.trim().as_bytes().chunks_exact(2);
+    let bytes = digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap());
+    (password, bytes.collect())
+}
+
+fn stun(criterion: &mut Criterion) {
+    let (password, datagram) = captured();
+    let key = Provider::default().hmac_key(HashAlgorithm::Sha1, password.as_bytes());
+    let mut group = criterion.benchmark_group("stun");
+    group.bench_function("parse", |b| b.iter(|| Message::try_from(black_box(&datagram[..])).unwrap()));
+    group.bench_function("parse and decode every attribute", |b| {
+        b.iter(|| {
+            let message = Message::try_from(black_box(&datagram[..])).unwrap();
+            for attribute in message.attributes() {
+                black_box(attribute.decode(message.id()).unwrap());
+            }
+        });
+    });
+    group.bench_function("parse and verify", |b| {
+        b.iter(|| {
+            let message = Message::try_from(black_box(&datagram[..])).unwrap();
+            assert!(message.verify_integrity(&key) && message.verify_fingerprint());
+        });
+    });
+    group.bench_function("bare HMAC-SHA1 of as many bytes", |b| {
+        b.iter(|| key.sign(&[black_box(&datagram[..])]))
+    });
+    let mut buf = Vec::with_capacity(1_500);
+    group.bench_function("build and sign", |b| {
+        b.iter(|| {
+            buf.clear();
+            let mut writer = Writer::new(&mut buf);
+            let id = TransactionId([7; 12]);
+            let mut builder = MessageBuilder::new(&mut writer, MessageType::BINDING_REQUEST, id);
+            builder.attribute(&Attribute::Username(black_box("7f4b5cf0:NaDZ")));
+            builder.attribute(&Attribute::IceControlling(0x5b63_928b_d958_70be));
+            builder.attribute(&Attribute::UseCandidate);
+            builder.attribute(&Attribute::Priority(0x6e7e_32ff));
+            builder.message_integrity(&key);
+            builder.fingerprint();
+            builder.finish().unwrap()
+        });
+    });
+    group.finish();
+}
+
+fn ice(criterion: &mut Criterion) {
+    let now = Instant::now();
+    let mut agents = connected(now);
+    let path = agents[0].selected_path().unwrap();
+    let mut datagram = [23; 1_200];
+    let mut group = criterion.benchmark_group("ice");
+    group.bench_function("hand on a datagram", |b| {
+        b.iter(|| {
+            let received = Received { path: black_box(path), ecn: None, datagram: &mut datagram };
+            agents[0].handle_receive(now, received).is_some()
+        });
+    });
+    group.bench_function("connect two agents", |b| b.iter(|| connected(black_box(now))));
+    group.finish();
+}
+
+/// Two agents with one address each, over a network that takes no time.
+fn connected(now: Instant) -> [Agent; 2] {
+    let addresses = ["192.0.2.1:1000", "198.51.100.1:2000"].map(|text| text.parse().unwrap());
+    let mut agents = [(Role::Controlling, 1), (Role::Controlled, 2)]
+        .map(|(role, seed)| Agent::new(Config::new(Provider::default(), role), Rng::from_test_seed(seed)));
+    let credentials = [1, 0].map(|peer: usize| agents.get(peer).unwrap().local_credentials().clone());
+    let peers = addresses.iter().rev();
+    for (((agent, credentials), own), peer) in agents.iter_mut().zip(credentials).zip(&addresses).zip(peers) {
+        agent.add_local_address(now, *own);
+        agent.set_remote_credentials(now, credentials);
+        agent.add_remote_candidate(now, Candidate::host(*peer)).unwrap();
+    }
+    let mut buf = Vec::new();
+    while !agents.iter().all(Agent::is_nominated) {
+        let [left, right] = &mut agents;
+        for (from, to) in [(&mut *left, &mut *right), (right, left)] {
+            while let Some(transmit) = from.poll_transmit(now, &mut buf) {
+                let path = Path::udp(transmit.path.remote, transmit.path.local);
+                to.handle_receive(now, Received { path, ecn: None, datagram: &mut buf });
+                buf.clear();
+            }
+        }
+    }
+    agents
+}
+
+criterion_group!(benches, stun, ice);
+criterion_main!(benches);
