@@ -87,6 +87,8 @@ struct Schedule {
     valid_since: Option<Instant>,
     /// When to decide on nomination again.
     nomination: Option<Instant>,
+    /// Whether consent has expired on the last pair that had it.
+    consent_lost: bool,
     /// When an agent without a working pair may give up.
     patience: Option<Instant>,
     /// Whether that has come.

@@ -237,6 +237,14 @@ impl Checklist {
         self.triggered.retain(|path| self.pairs.iter().any(|pair| pair.path == *path));
     }
 
+    /// Lets every failed pair wait for its turn again.
+    pub(crate) fn retry(&mut self) {
+        self.pairs
+            .iter_mut()
+            .filter(|pair| pair.is_failed())
+            .for_each(|pair| pair.state = PairState::Waiting);
+    }
+
     /// Computes all priorities anew for `role`.
     pub(crate) fn set_role(&mut self, role: Role) {
         self.pairs.iter_mut().for_each(|pair| pair.priority = pair.priorities.of_pair(role));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use antiphon_crypto::Provider;
 use antiphon_stun::Timing;
 
+use crate::consent::Liveness;
 use crate::credentials::Credentials;
 
 /// Which agent decides (RFC 8445 §6.1.1).
@@ -90,6 +91,17 @@ impl Config {
             disconnected_after: Duration::from_secs(5),
             consent_expiry: Duration::from_secs(30),
             binding_refresh: Duration::from_secs(15),
+        }
+    }
+}
+
+impl Config {
+    /// How the age of answers is judged: a path whose consent is kept has an answer within two periods unless it is cut.
+    pub(crate) fn liveness(&self) -> Liveness {
+        Liveness {
+            silent_after: self.disconnected_after,
+            recently: self.consent_period * 2 + self.disconnected_after,
+            expiry: self.consent_expiry,
         }
     }
 }

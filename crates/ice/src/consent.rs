@@ -14,6 +14,17 @@ pub(crate) struct Consent {
     unanswered: Vec<Unanswered>,
 }
 
+/// From when on a path counts as cut, unused, and without consent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Liveness {
+    /// A request is without an answer for this long.
+    pub(crate) silent_after: Duration,
+    /// The last answer is this old.
+    pub(crate) recently: Duration,
+    /// The last answer is this old.
+    pub(crate) expiry: Duration,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Unanswered {
     id: TransactionId,
@@ -58,6 +69,16 @@ impl Consent {
     /// When the oldest request without an answer was sent.
     pub(crate) fn unanswered_since(&self) -> Option<Instant> {
         self.unanswered.first().map(|request| request.sent)
+    }
+
+    /// Whether a request has been without an answer for so long that the path seems to be cut.
+    pub(crate) fn is_silent(&self, now: Instant, after: Duration) -> bool {
+        self.unanswered_since().is_some_and(|since| since + after <= now)
+    }
+
+    /// Whether an answer came within `recently`, and the path does not seem to be cut.
+    pub(crate) fn is_responsive(&self, now: Instant, liveness: Liveness) -> bool {
+        !self.is_silent(now, liveness.silent_after) && now < self.answered + liveness.recently
     }
 
     /// When consent expires unless an answer comes.

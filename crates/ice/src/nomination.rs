@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use antiphon_util::Path;
 
-use crate::checklist::{Checklist, Pair, PairState};
+use crate::checklist::{Checklist, Pair, PairState, Valid};
 use crate::config::Role;
+use crate::consent::Liveness;
 
 /// What the controlling agent does about nomination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,12 +36,20 @@ const ALLOWANCE: Duration = Duration::from_millis(10);
 /// Decides for the controlling agent: the best pair that works is nominated as soon as no better one can be expected.
 /// An untried better pair is awaited for a while; one being checked for the round-trip time of the pair that
 /// works and half of it, but no pair that was checked Ta before that one, since its answer should have come first.
-pub(crate) fn decide(checklist: &Checklist, now: Instant, waiting: Waiting) -> Decision {
-    let done = |pair: &Pair| pair.nominated.is_some() || pair.check().is_some_and(|check| check.nominates);
+///
+/// A nominated pair that has fallen silent makes room for another that answers. RFC 8445 §8.1.1 has the session restarted
+/// instead; browsers follow, and it spares the interruption.
+pub(crate) fn decide(checklist: &Checklist, now: Instant, liveness: Liveness, waiting: Waiting) -> Decision {
+    let is_responsive = |valid: &&Valid| valid.consent.is_responsive(now, liveness);
+    let done = |pair: &Pair| {
+        let is_nominated = pair.nominated.is_some() || pair.check().is_some_and(|check| check.nominates);
+        is_nominated && pair.valid().filter(is_responsive).is_some()
+    };
     if checklist.iter().any(done) {
         return Decision::Nothing;
     }
-    let Some((best, valid)) = checklist.iter().find_map(|pair| Some((pair, pair.valid()?))) else {
+    let responsive = |pair| Some((pair, Pair::valid(pair).filter(is_responsive)?));
+    let Some((best, valid)) = checklist.iter().find_map(responsive) else {
         return Decision::Nothing;
     };
     let patient_until = waiting.since + waiting.patience;
@@ -64,18 +73,23 @@ pub(crate) fn decide(checklist: &Checklist, now: Instant, waiting: Waiting) -> D
 /// on the pair that it uses every few seconds, and on none that it has left.
 const NOMINATION_LIFETIME: Duration = Duration::from_secs(6);
 
-/// The pair to send on: nominated before merely working, and the best of those. Where a controlling agent has nominated
-/// several (aggressive nomination, RFC 5245 §8.1.1.2), the best of those it nominated lately.
-pub(crate) fn select(checklist: &Checklist, role: Role, now: Instant, expiry: Duration) -> Option<&Pair> {
-    let is_usable = |pair: &&Pair| pair.valid().is_some_and(|valid| valid.consent.expires(expiry) > now);
-    let valid = || checklist.iter().filter(is_usable);
-    let Some(latest) = valid().filter_map(|pair| pair.nominated).max() else {
-        return valid().next();
+/// The pair to send on: one that answers before one that is silent, nominated before merely working, and the best of
+/// those. Of several nominations of our own the last counts; where a controlling peer has nominated several
+/// (aggressive nomination, RFC 5245 §8.1.1.2), the best of those it nominated lately.
+pub(crate) fn select(checklist: &Checklist, role: Role, now: Instant, liveness: Liveness) -> Option<&Pair> {
+    let responsive = |pair: &&Pair| pair.valid().is_some_and(|v| v.consent.is_responsive(now, liveness));
+    let consented = |pair: &&Pair| pair.valid().is_some_and(|v| v.consent.expires(liveness.expiry) > now);
+    best(role, || checklist.iter().filter(responsive))
+        .or_else(|| best(role, || checklist.iter().filter(consented)))
+}
+
+fn best<'a, I: Iterator<Item = &'a Pair>>(role: Role, pairs: impl Fn() -> I) -> Option<&'a Pair> {
+    let Some(latest) = pairs().filter_map(|pair| pair.nominated).max() else {
+        return pairs().next();
     };
-    let is_current = |pair: &&Pair| match (role, pair.nominated) {
-        (Role::Controlling, nominated) => nominated.is_some(),
-        (Role::Controlled, Some(at)) => at + NOMINATION_LIFETIME > latest,
-        (Role::Controlled, None) => false,
+    let lifetime = match role {
+        Role::Controlling => Duration::ZERO,
+        Role::Controlled => NOMINATION_LIFETIME,
     };
-    valid().find(is_current)
+    pairs().find(|pair| pair.nominated.is_some_and(|at| at + lifetime >= latest))
 }

@@ -71,14 +71,20 @@ impl Agent {
     /// Fails what was not answered in time, and looks for signs of life where a consent check was not answered.
     pub(super) fn expire(&mut self, now: Instant) {
         let (expiry, selected) = (self.config.consent_expiry, self.selected_path());
+        // Another pair that works may take over from one that seems to be cut.
+        let is_cut = self.selected_pair().is_some_and(|pair| self.is_silent(pair, now));
         let mut to_probe = Vec::new();
         for pair in self.checklist.iter_mut() {
             let keeps_consent = keeps_consent(pair, selected);
             let has_failed = match &mut pair.state {
                 PairState::InProgress(check) => check.has_timed_out(now),
-                PairState::Succeeded(valid) if keeps_consent && valid.consent.expires(expiry) <= now => true,
+                PairState::Succeeded(valid) if keeps_consent && valid.consent.expires(expiry) <= now => {
+                    self.schedule.consent_lost = true;
+                    true
+                }
                 PairState::Succeeded(valid) => {
-                    if keeps_consent && valid.probe_due().is_some_and(|due| due <= now) {
+                    let is_overdue = keeps_consent && valid.probe_due().is_some_and(|due| due <= now);
+                    if is_overdue || is_cut && valid.check.is_none() {
                         to_probe.push(pair.path);
                     }
                     let ended = valid.check.take_if(|check| check.has_timed_out(now));

@@ -9,6 +9,7 @@ use super::{Agent, Remote};
 use crate::candidate::{Candidate, CandidateKind, are_compatible};
 use crate::checklist::{Foundation, Pair, Priorities};
 use crate::event::{AddCandidateError, DropReason};
+use crate::state::IceState;
 
 impl Agent {
     /// Adds the remote candidate of a check from an unknown address (RFC 8445 §7.3.1.3).
@@ -71,9 +72,21 @@ impl Agent {
         Ok(())
     }
 
-    /// Adds the pair of two candidates, unless it could not be better than what is nominated.
+    /// Makes all pairs anew, those that were given up or failed as well: the pair in use seems to be cut.
+    pub(super) fn pair_again(&mut self) {
+        let bases: Vec<SocketAddr> = self.gatherer.bases().iter().map(|base| base.address).collect();
+        let remotes: Vec<SocketAddr> = self.remote_candidates().map(|remote| remote.address).collect();
+        self.checklist.retry();
+        for (base, remote) in bases.iter().flat_map(|base| remotes.iter().map(move |remote| (*base, *remote)))
+        {
+            self.add_pair(Path::udp(base, remote));
+        }
+    }
+
+    /// Adds the pair of two candidates, unless one is nominated and works.
     pub(super) fn add_pair(&mut self, path: Path) {
-        if !are_compatible(path.local, path.remote) || self.is_nominated() {
+        let is_settled = self.is_nominated() && self.state() != IceState::Disconnected;
+        if !are_compatible(path.local, path.remote) || is_settled {
             return;
         }
         if let Some(pair) = self.pair_of(path)

@@ -29,7 +29,11 @@ impl Agent {
         if next == IceState::Failed {
             self.release();
         }
+        let is_cut_now = next == IceState::Disconnected && self.shown.ice != next;
         self.show(next);
+        if is_cut_now {
+            self.pair_again();
+        }
         self.schedule.due = self.compute_due(now);
     }
 
@@ -43,7 +47,8 @@ impl Agent {
             return;
         }
         let Config { nomination_patience: patience, pacing, .. } = self.config;
-        match nomination::decide(&self.checklist, now, Waiting { since, patience, pacing }) {
+        let liveness = self.config.liveness();
+        match nomination::decide(&self.checklist, now, liveness, Waiting { since, patience, pacing }) {
             Decision::Nominate(path) => self.nominate(now, path),
             Decision::WaitUntil(until) => self.schedule.nomination = Some(until),
             Decision::Nothing => {}
@@ -52,14 +57,15 @@ impl Agent {
 
     /// Selects the pair to send on.
     fn update_selection(&mut self, now: Instant) {
-        let expiry = self.config.consent_expiry;
-        let best = nomination::select(&self.checklist, self.role, now, expiry);
-        let selected = best.map(|pair| (pair.path, pair.priority, pair.nominated.is_some()));
-        let Some((path, priority, nominated)) = selected else {
+        let best = nomination::select(&self.checklist, self.role, now, self.config.liveness());
+        let Some(pair) = best else {
             self.selected = None;
             return;
         };
-        if nominated {
+        let (path, priority, nominated) = (pair.path, pair.priority, pair.nominated.is_some());
+        let is_silent = self.is_silent(pair, now);
+        self.schedule.consent_lost = false;
+        if nominated && !is_silent {
             // Our own nomination is final; a controlling browser may still move to a better pair.
             self.checklist.conclude(if self.role == Role::Controlling { u64::MAX } else { priority });
         }
@@ -77,6 +83,7 @@ impl Agent {
             Some(pair) if self.is_silent(pair, now) => Selection::Silent,
             Some(pair) if pair.nominated.is_some() => Selection::Nominated,
             Some(_) => Selection::Valid,
+            None if self.schedule.consent_lost => Selection::Expired,
             None if self.schedule.valid_since.is_some() && !pending => Selection::Expired,
             None => Selection::None,
         };
@@ -88,8 +95,9 @@ impl Agent {
         }
     }
 
-    fn is_silent(&self, pair: &Pair, now: Instant) -> bool {
-        self.silent_at(pair).is_some_and(|at| at <= now)
+    /// Whether the pair in use seems to be cut.
+    pub(super) fn is_silent(&self, pair: &Pair, now: Instant) -> bool {
+        pair.valid().is_some_and(|valid| valid.consent.is_silent(now, self.config.disconnected_after))
     }
 
     fn silent_at(&self, pair: &Pair) -> Option<Instant> {

@@ -1,10 +1,10 @@
 //! Consent is kept, lost and found again.
 
-use antiphon_ice::{Event, IceState};
+use antiphon_ice::{Event, IceState, Role};
 use antiphon_testkit::for_each_seed;
 use antiphon_util::Path;
 
-use crate::net::{Net, addr, ms};
+use crate::net::{Net, addr, agent, ms};
 
 fn connected(seed: u64) -> Net {
     let mut net = Net::pair(seed);
@@ -78,6 +78,34 @@ fn heavy_loss_hardly_ever_looks_like_a_cut() {
         assert!(net.nodes.iter().all(|node| node.agent.state() != IceState::Failed));
     });
     assert!(disconnected <= 2 + runs / 10, "{disconnected} times in {runs} × 4 minutes");
+}
+
+#[test]
+fn another_pair_that_works_takes_over_from_one_that_is_cut() {
+    for role in [Role::Controlling, Role::Controlled] {
+        let mut net = Net::new(agent(role, 1), agent(role.opposite(), 2), 1);
+        net.exchange_credentials();
+        let addresses =
+            [["192.0.2.1:1000", "[2001:db8::1]:1000"], ["198.51.100.1:2000", "[2001:db8::2]:2000"]];
+        for (node, own) in addresses.iter().enumerate() {
+            let now = net.now;
+            own.iter().for_each(|own| net.nodes[node].agent.add_local_address(now, addr(own)));
+        }
+        net.end_of_addresses();
+        assert!(net.run_until_nominated(ms(1_000)));
+        net.run_until(ms(100_000));
+        let first = net.nodes[0].agent.selected_path().unwrap();
+        net.blocked = vec![(first.local, first.remote), (first.remote, first.local)];
+        net.run_until(ms(112_000));
+        for node in &net.nodes {
+            assert_eq!(node.agent.state(), IceState::Completed, "{role:?}");
+        }
+        let [there, back] = [0, 1].map(|node| net.nodes[node].agent.selected_path().unwrap());
+        assert_ne!(there, first);
+        assert_eq!((there.local, there.remote), (back.remote, back.local));
+        net.run_until(ms(300_000));
+        assert_eq!(net.nodes[1].agent.state(), IceState::Completed, "{role:?}");
+    }
 }
 
 #[test]
