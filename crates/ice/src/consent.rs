@@ -91,3 +91,50 @@ impl Consent {
 fn randomized(period: Duration, rng: &mut Rng) -> Duration {
     period.mul_f64(0.8 + 0.4 * rng.unit())
 }
+
+#[cfg(test)]
+mod tests {
+    use antiphon_testkit::origin;
+
+    use super::*;
+
+    const PERIOD: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn periods_vary_by_a_fifth() {
+        let mut rng = Rng::from_test_seed(1);
+        let periods: Vec<Duration> = (0..1_000).map(|_| randomized(PERIOD, &mut rng)).collect();
+        assert!(
+            periods.iter().all(|period| (Duration::from_secs(4)..Duration::from_secs(6)).contains(period))
+        );
+        assert!(periods.iter().any(|period| *period < Duration::from_millis(4_100)));
+        assert!(periods.iter().any(|period| *period > Duration::from_millis(5_900)));
+    }
+
+    #[test]
+    fn an_answer_to_any_of_the_requests_renews_consent() {
+        let (start, mut rng) = (origin(), Rng::from_test_seed(1));
+        let expiry = Duration::from_secs(30);
+        let mut consent = Consent::new(start, PERIOD, &mut rng);
+        let [first, second] = [TransactionId([1; 12]), TransactionId([2; 12])];
+        consent.sent(start + PERIOD, first, PERIOD, &mut rng);
+        consent.sent(start + PERIOD * 2, second, PERIOD, &mut rng);
+        assert!(consent.awaits(first) && consent.awaits(second));
+        assert!(consent.is_silent(start + PERIOD * 2, PERIOD));
+        assert_eq!(consent.expires(expiry), start + expiry);
+        let answered = start + PERIOD * 2 + Duration::from_millis(50);
+        assert_eq!(consent.answered(answered, first), Some(PERIOD + Duration::from_millis(50)));
+        assert!(!consent.awaits(second) && !consent.is_silent(start + PERIOD * 9, PERIOD));
+        assert_eq!(consent.expires(expiry), answered + expiry);
+    }
+
+    #[test]
+    fn requests_are_remembered_up_to_a_bound() {
+        let (start, mut rng) = (origin(), Rng::from_test_seed(1));
+        let mut consent = Consent::new(start, PERIOD, &mut rng);
+        for number in 0..160 {
+            consent.sent(start, TransactionId([number; 12]), PERIOD, &mut rng);
+        }
+        assert_eq!(consent.unanswered.len(), MAX_UNANSWERED);
+    }
+}

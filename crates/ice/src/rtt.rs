@@ -48,3 +48,42 @@ impl RoundTrip {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use antiphon_stun::{Timing, TransactionId};
+    use antiphon_testkit::origin;
+
+    use super::*;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn an_answer_to_a_repeated_request_only_bounds_the_estimate() {
+        let start = origin();
+        let mut transaction =
+            ClientTransaction::new(start, TransactionId([0; 12]), Timing::recommended(ms(100)));
+        transaction.step(start);
+        transaction.step(start + ms(100));
+        let mut rtt = RoundTrip::default();
+        rtt.answered(start + ms(130), &transaction);
+        assert_eq!(rtt.get(), Some(ms(130)));
+        rtt.answered(start + ms(160), &transaction);
+        assert_eq!(rtt.get(), Some(ms(130)));
+        rtt.sample(ms(20));
+        assert_eq!(rtt.get(), Some(ms(20)));
+        rtt.answered(start + ms(130), &transaction);
+        assert_eq!(rtt.get(), Some(ms(20)));
+    }
+
+    #[test]
+    fn samples_are_smoothed() {
+        let mut rtt = RoundTrip::default();
+        assert_eq!(rtt.get(), None);
+        rtt.sample(ms(80));
+        rtt.sample(ms(160));
+        assert_eq!(rtt.get(), Some(ms(90)));
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::net::{Net, addr, agent, ms};
 use crate::script::Script;
-use antiphon_ice::{IceState, Role};
+use antiphon_ice::{Event, GatheringState, IceState, Role};
 use antiphon_testkit::for_each_seed;
 use antiphon_util::Path;
 
@@ -81,4 +81,22 @@ fn a_pair_that_works_frees_those_like_it() {
     script.answer_all(&sent);
     let sent = script.pass(ms(150));
     assert_eq!(sent.len(), 3, "one every 50 ms");
+}
+
+#[test]
+fn every_step_is_told_once_and_in_order() {
+    let mut net = Net::pair(1);
+    net.run_until(ms(1_000));
+    let agent = &net.nodes[0].agent;
+    let expected = [
+        Event::StateChanged(IceState::Checking),
+        Event::CandidateGathered(agent.local_candidates()[0].clone()),
+        Event::GatheringStateChanged(GatheringState::Gathering),
+        Event::GatheringStateChanged(GatheringState::Complete),
+        Event::SelectedPathChanged(agent.selected_path().unwrap()),
+        Event::StateChanged(IceState::Connected),
+        Event::StateChanged(IceState::Completed),
+    ];
+    let told: Vec<Event> = net.nodes[0].events.iter().map(|(_, event)| event.clone()).collect();
+    assert_eq!(told, expected);
 }

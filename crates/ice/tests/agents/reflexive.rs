@@ -165,3 +165,21 @@ fn the_best_of_several_working_pairs_is_nominated() {
         assert_eq!((there.local, there.remote), (back.remote, back.local));
     });
 }
+
+#[test]
+fn a_relayed_address_is_a_local_path_like_any_other_and_comes_last() {
+    let mut net = Net::new(agent(Role::Controlling, 1), agent(Role::Controlled, 2), 1);
+    net.exchange_credentials();
+    let (relayed, mapped) = (addr("203.0.113.9:49152"), addr("192.0.2.77:5001"));
+    net.nodes[0].agent.add_relayed_address(net.now, relayed, mapped);
+    net.nodes[0].agent.add_local_address(net.now, addr("192.0.2.1:1000"));
+    net.nodes[1].agent.add_local_address(net.now, addr("198.51.100.1:2000"));
+    net.end_of_addresses();
+    net.blocked = vec![(addr("192.0.2.1:1000"), addr("198.51.100.1:2000"))];
+    net.blocked.push((addr("198.51.100.1:2000"), addr("192.0.2.1:1000")));
+    assert!(net.run_until_nominated(ms(1_000)));
+    assert_eq!(net.nodes[0].agent.selected_path().unwrap().local, relayed);
+    let [relay, host] = net.nodes[0].agent.local_candidates() else { panic!("two candidates") };
+    assert_eq!((relay.kind, relay.related), (CandidateKind::Relayed, Some(mapped)));
+    assert!(relay.priority < host.priority && relay.foundation != host.foundation);
+}
