@@ -92,15 +92,19 @@ fn connected(now: Instant) -> [Agent; 2] {
     let mut buf = Vec::new();
     while !agents.iter().all(Agent::is_nominated) {
         let [left, right] = &mut agents;
-        for (from, to) in [(&mut *left, &mut *right), (right, left)] {
-            while let Some(transmit) = from.poll_transmit(now, &mut buf) {
-                let path = Path::udp(transmit.path.remote, transmit.path.local);
-                to.handle_receive(now, Received { path, ecn: None, datagram: &mut buf });
-                buf.clear();
-            }
-        }
+        carry(now, left, right, &mut buf);
+        carry(now, right, left, &mut buf);
     }
     agents
+}
+
+/// Hands everything that `from` sends to `to`.
+fn carry(now: Instant, from: &mut Agent, to: &mut Agent, buf: &mut Vec<u8>) {
+    while let Some(transmit) = from.poll_transmit(now, buf) {
+        let path = Path::udp(transmit.path.remote, transmit.path.local);
+        to.handle_receive(now, Received { path, ecn: None, datagram: buf });
+        buf.clear();
+    }
 }
 
 criterion_group!(benches, stun, ice);
