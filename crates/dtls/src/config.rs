@@ -85,7 +85,7 @@ pub struct Timing {
     pub initial: Duration,
     /// Least first retransmission timer; 50 ms, as browsers have it.
     pub minimum: Duration,
-    /// Greatest retransmission timer after back-off; 3 s.
+    /// Greatest retransmission timer after back-off; 1 s, or the first timer where that is longer.
     pub maximum: Duration,
     /// Time after which an unfinished handshake fails; 30 s.
     pub deadline: Duration,
@@ -96,7 +96,7 @@ impl Default for Timing {
         Self {
             initial: Duration::from_secs(1),
             minimum: Duration::from_millis(50),
-            maximum: Duration::from_secs(3),
+            maximum: Duration::from_secs(1),
             deadline: Duration::from_secs(30),
         }
     }

@@ -45,14 +45,14 @@ impl Flight {
             Some(time) => time.saturating_mul(3) / 2,
             None => timing.initial,
         };
-        let timeout = timeout.max(timing.minimum).min(timing.maximum);
+        let timeout = timeout.max(timing.minimum);
         Self {
             items: Vec::new(),
             repetition: Repetition::OnDemand,
             cursor: (0, 0),
             timeout,
             first_timeout: timeout,
-            greatest_timeout: timing.maximum,
+            greatest_timeout: timing.maximum.max(timeout),
             sent: None,
         }
     }

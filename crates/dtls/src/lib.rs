@@ -50,6 +50,8 @@
 //! demands a cookie first. It resumes no sessions, refuses renegotiation, knows no pre-shared keys and validates no
 //! certificate chains.
 
+#[cfg(test)]
+mod capture_test;
 mod client;
 mod config;
 mod connection;

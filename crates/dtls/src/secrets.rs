@@ -43,6 +43,12 @@ impl MasterSecret {
         Self { prf: provider.hmac_key(hash, &Secret::new(master)), randoms }
     }
 
+    /// A master secret from a key log.
+    #[cfg(test)]
+    pub(crate) fn from_log(provider: Provider, hash: HashAlgorithm, master: &[u8], randoms: Randoms) -> Self {
+        Self { prf: provider.hmac_key(hash, master), randoms }
+    }
+
     /// RFC 5246 §7.4.9.
     pub(crate) fn verify_data(&self, side: Side, transcript_hash: &[u8]) -> [u8; VERIFY_DATA_LEN] {
         let label: &[u8] = match side {
