@@ -1,6 +1,12 @@
 //! Reading, verifying and making the check of a browser; what an ICE agent does with it and with data.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods, reason = "a bench")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    reason = "a bench"
+)]
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -39,6 +45,9 @@ fn stun(criterion: &mut Criterion) {
             assert!(message.verify_integrity(&key) && message.verify_fingerprint());
         });
     });
+    let message = Message::try_from(&datagram[..]).unwrap();
+    group.bench_function("verify the fingerprint", |b| b.iter(|| black_box(&message).verify_fingerprint()));
+    group.bench_function("verify the integrity", |b| b.iter(|| black_box(&message).verify_integrity(&key)));
     group.bench_function("bare HMAC-SHA1 of as many bytes", |b| {
         b.iter(|| key.sign(&[black_box(&datagram[..])]))
     });

@@ -28,10 +28,10 @@ pub struct Message<'a> {
     bytes: &'a [u8],
     kind: MessageType,
     id: TransactionId,
-    /// Bytes of the message in front of MESSAGE-INTEGRITY, and its value.
-    integrity: Option<(usize, &'a [u8])>,
-    /// Bytes of the message in front of FINGERPRINT, and its value.
-    fingerprint: Option<(usize, &'a [u8])>,
+    /// Bytes of the message in front of MESSAGE-INTEGRITY.
+    integrity: Option<u32>,
+    /// Bytes of the message in front of FINGERPRINT.
+    fingerprint: Option<u32>,
 }
 
 impl<'a> Message<'a> {
@@ -105,11 +105,16 @@ impl<'a> Message<'a> {
 
     /// Whether MESSAGE-INTEGRITY is there and made with `key` (RFC 8489 §14.5); compared in constant time.
     pub fn verify_integrity(&self, key: &HmacKey) -> bool {
-        let Some((before, tag)) = self.integrity else { return false };
+        let Some((before, tag)) = self.split_at::<20>(self.integrity) else { return false };
+        let Some((mut header, attributes)) = before.split_first_chunk::<HEADER_LEN>().map(|(h, a)| (*h, a))
+        else {
+            return false;
+        };
         // The length in the header counts up to and including the attribute: its 4 bytes of header and 20 of value.
-        let Ok(len) = u16::try_from(before + 24 - HEADER_LEN) else { return false };
-        let (Some(kind), Some(rest)) = (self.bytes.get(..2), self.bytes.get(4..before)) else { return false };
-        key.verify(&[kind, &len.to_be_bytes(), rest], tag)
+        let Ok(len) = u16::try_from(attributes.len() + 24) else { return false };
+        let [_, _, high, low, ..] = &mut header;
+        [*high, *low] = len.to_be_bytes();
+        key.verify(&[&header, attributes], tag)
     }
 
     /// Whether FINGERPRINT is there.
@@ -119,9 +124,14 @@ impl<'a> Message<'a> {
 
     /// Whether FINGERPRINT is there and right (RFC 8489 §14.7).
     pub fn verify_fingerprint(&self) -> bool {
-        let Some((before, value)) = self.fingerprint else { return false };
-        let expected = self.bytes.get(..before).map(|bytes| (crc32(bytes) ^ FINGERPRINT_XOR).to_be_bytes());
-        expected.is_some_and(|expected| expected == value)
+        let Some((before, value)) = self.split_at::<4>(self.fingerprint) else { return false };
+        (crc32(before) ^ FINGERPRINT_XOR).to_be_bytes() == *value
+    }
+
+    /// What stands in front of the attribute at `offset`, and its value of `N` bytes.
+    fn split_at<const N: usize>(&self, offset: Option<u32>) -> Option<(&'a [u8], &'a [u8; N])> {
+        let (before, attribute) = self.bytes.split_at_checked(usize::try_from(offset?).ok()?)?;
+        Some((before, attribute.get(4..)?.first_chunk()?))
     }
 
     fn check_attributes(&mut self) -> Result<(), ParseError> {
@@ -130,20 +140,21 @@ impl<'a> Message<'a> {
             if self.fingerprint.is_some() {
                 return Err(ParseError::Trailing);
             }
-            let before = self.bytes.len() - reader.remaining();
+            // A message is at most 65,555 bytes long.
+            let before = (self.bytes.len() - reader.remaining()) as u32;
             let attribute = next(&mut reader)?;
             match attribute.kind {
                 AttributeType::MESSAGE_INTEGRITY if self.integrity.is_none() => {
                     if attribute.value.len() != 20 {
                         return Err(ParseError::Length);
                     }
-                    self.integrity = Some((before, attribute.value));
+                    self.integrity = Some(before);
                 }
                 AttributeType::FINGERPRINT => {
                     if attribute.value.len() != 4 {
                         return Err(ParseError::Length);
                     }
-                    self.fingerprint = Some((before, attribute.value));
+                    self.fingerprint = Some(before);
                 }
                 _ => {}
             }
