@@ -95,6 +95,9 @@ pub(crate) enum State {
 pub(crate) struct Closing {
     pub(crate) ours: OwnReset,
     pub(crate) peers_done: bool,
+    /// The peer, knowing both directions to be reset before we do, has opened and closed the next channel on the
+    /// stream already.
+    pub(crate) next_closed: bool,
     /// We closed it, so that what still arrives is of no interest.
     pub(crate) discards: bool,
 }
@@ -135,6 +138,18 @@ pub struct ChannelStatistics {
     pub messages_received: u64,
     /// Bytes of those.
     pub bytes_received: u64,
+}
+
+impl Closing {
+    /// We close.
+    pub(crate) fn by_us() -> Self {
+        Self { ours: OwnReset::Held, peers_done: false, next_closed: false, discards: true }
+    }
+
+    /// The peer has closed.
+    pub(crate) fn by_peer() -> Self {
+        Self { ours: OwnReset::Held, peers_done: true, next_closed: false, discards: false }
+    }
 }
 
 impl Channel {

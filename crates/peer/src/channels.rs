@@ -281,7 +281,7 @@ impl Channels {
         }
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let closing = match channel.state {
-            State::Open { .. } => Closing { ours: OwnReset::Held, peers_done: false, discards: true },
+            State::Open { .. } => Closing::by_us(),
             State::Closing(closing) if !closing.discards => Closing { discards: true, ..closing },
             State::Closing(_) => return,
             State::Connecting | State::Closed => return self.remove(id, context.events),
@@ -458,15 +458,15 @@ impl Channels {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         match channel.state {
             State::Open { .. } => {
-                let closing = Closing { ours: OwnReset::Held, peers_done: true, discards: false };
-                channel.state = State::Closing(closing);
+                channel.state = State::Closing(Closing::by_peer());
                 if channel.ahead.is_none() {
                     channel.ahead = read(channel, context);
                 }
                 context.events.push_back(Event::ChannelClosing(id));
             }
             State::Closing(closing) => {
-                channel.state = State::Closing(Closing { peers_done: true, ..closing });
+                let next_closed = closing.peers_done;
+                channel.state = State::Closing(Closing { peers_done: true, next_closed, ..closing });
             }
             State::Connecting | State::Closed => {}
         }
@@ -505,6 +505,9 @@ impl Channels {
                 self.remove(id, context.events);
                 // The peer may have opened the next channel on it already.
                 self.accept(context, stream);
+                if closing.next_closed {
+                    self.handle_incoming_reset(context, stream);
+                }
             }
             OwnReset::Requested | OwnReset::Done => {}
         }

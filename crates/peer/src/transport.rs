@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use antiphon_crypto::{Certificate, Provider};
 use antiphon_dtls::{self as dtls, CloseReason, Connection};
@@ -18,6 +18,10 @@ use crate::{DropReason, Limits};
 const RECORD_OVERHEAD: usize = 13 + 8 + 16;
 /// Bytes of a datagram that is worth keeping until the remote description is known.
 const EARLY_DATAGRAM_SIZE: usize = 2_048;
+
+/// Above this a measured round-trip time is more likely that of a check that was lost, and the handshake does better with
+/// its own first timer (RFC 6347 §4.2.4.1).
+const CREDIBLE_ROUND_TRIP: Duration = Duration::from_millis(600);
 
 /// How far the DTLS connection is (W3C `RTCDtlsTransportState`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -121,6 +125,7 @@ impl Transport {
             max_incoming_message: self.limits.message_size,
             max_outgoing_message: max_outgoing,
             receive_window: self.limits.receive_window,
+            timing: timing(),
             limits: self.limits.sctp.clone(),
             ..sctp::Config::default()
         };
@@ -134,7 +139,7 @@ impl Transport {
         else {
             return;
         };
-        dtls.start(now, self.ice.round_trip_time());
+        dtls.start(now, self.ice.round_trip_time().filter(|measured| *measured < CREDIBLE_ROUND_TRIP));
         self.change_state(DtlsState::Connecting);
         for mut datagram in std::mem::take(&mut self.early) {
             self.handle_secure(now, &mut datagram, drops);
@@ -314,6 +319,17 @@ impl Transport {
             0 => ours,
             told => usize::try_from(told).map_or(ours, |told| told.min(ours)),
         }
+    }
+}
+
+/// The association leaves it to ICE consent (RFC 7675) to find the peer gone, and does not back off so far that a
+/// path that comes back stays unused; browsers do the same.
+fn timing() -> sctp::Timing {
+    sctp::Timing {
+        rto_max: Duration::from_secs(3),
+        max_retransmissions: u32::MAX,
+        max_init_retransmissions: u32::MAX,
+        ..sctp::Timing::default()
     }
 }
 

@@ -5,6 +5,7 @@
 mod common;
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ use antiphon_peer::{
 use antiphon_testkit::for_each_seed;
 use antiphon_util::Rng;
 use common::{Net, Peer, address, lossy, quick};
+
+/// A datagram as it was sent: where from, where to, its bytes.
+type Sent = (SocketAddr, SocketAddr, Vec<u8>);
 
 fn candidate(text: &str) -> IceCandidate {
     IceCandidate { candidate: text.into(), sdp_mid: Some("0".into()), ..IceCandidate::default() }
@@ -142,38 +146,36 @@ fn remote_candidates_are_limited() {
 fn garbage_truncated_and_replayed_datagrams_do_not_disturb() {
     for_each_seed(5, |seed| {
         let mut net = Net::new(seed, lossy(0.0));
-        let seen: Rc<RefCell<Vec<Vec<u8>>>> = Rc::default();
+        let seen: Rc<RefCell<Vec<Sent>>> = Rc::default();
         let store = Rc::clone(&seen);
         net.simulation.intercept(move |packet| {
             let mut store = store.borrow_mut();
             if store.len() < 5_000 && !packet.datagram.is_empty() {
-                store.push(packet.datagram.clone());
+                store.push((packet.from, packet.to, packet.datagram.clone()));
             }
             true
         });
         let mut rng = Rng::from_test_seed(seed);
         let mut disturb = |net: &mut Net| {
             let datagrams = seen.borrow().clone();
-            let (to_a, to_b) = ((address(2), address(1)), (address(1), address(2)));
-            for (from, to) in [to_a, to_b] {
+            for (from, to) in [(address(2), address(1)), (address(1), address(2))] {
                 for length in [0, 1, 20, 100, 1_400] {
                     let mut garbage = vec![0; length];
                     rng.fill(&mut garbage);
                     net.simulation.inject(from, to, &garbage);
                 }
-                for _ in 0..20 {
-                    let Some(datagram) = datagrams.get(rng.below(datagrams.len() as u64) as usize) else {
-                        break;
-                    };
-                    net.simulation.inject(from, to, datagram);
-                    let length = rng.below(datagram.len() as u64) as usize;
-                    net.simulation.inject(from, to, &datagram[..length]);
-                    // A handshake has no protection against who can change it on its way.
-                    if datagram[0] < 20 || net.is_connected() {
-                        let mut flipped = datagram.clone();
-                        flipped[length] ^= 1 << rng.below(8);
-                        net.simulation.inject(from, to, &flipped);
-                    }
+            }
+            for _ in 0..40 {
+                let at = rng.below(datagrams.len() as u64) as usize;
+                let Some((from, to, datagram)) = datagrams.get(at) else { break };
+                net.simulation.inject(*from, *to, datagram);
+                let length = rng.below(datagram.len() as u64) as usize;
+                net.simulation.inject(*from, *to, &datagram[..length]);
+                // A handshake has no protection against who can change it on its way.
+                if datagram[0] < 20 || net.is_connected() {
+                    let mut flipped = datagram.clone();
+                    flipped[length] ^= 1 << rng.below(8);
+                    net.simulation.inject(*from, *to, &flipped);
                 }
             }
         };
@@ -356,7 +358,7 @@ fn events_that_are_not_taken_are_bounded() {
     loop {
         let Some(event) = silent.poll_event() else {
             // The rest comes once there is room.
-            if !silent.poll_timeout().is_some_and(|due| due <= now) {
+            if silent.poll_timeout().is_none_or(|due| due > now) {
                 break;
             }
             silent.handle_timeout(now);
