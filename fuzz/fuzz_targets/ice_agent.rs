@@ -102,7 +102,9 @@ impl Scene {
 
     /// Answers one of the latest requests, mostly on its own path.
     fn answer(&mut self, which: u8, from: u8, error: Option<u16>) {
-        let Some((asked, id)) = self.requests.iter().rev().nth(usize::from(which % 16)).copied() else { return };
+        let Some((asked, id)) = self.requests.iter().rev().nth(usize::from(which % 16)).copied() else {
+            return;
+        };
         let kind = if error.is_some() { MessageType::BINDING_ERROR } else { MessageType::BINDING_SUCCESS };
         let bytes = build(kind, id, &self.remote_key, |builder| match error {
             Some(code) => {
