@@ -1,7 +1,7 @@
 //! A message that is read is written to one with the same attributes, which is written to the same bytes again.
 #![no_main]
 
-use antiphon_stun::{Attribute, Message, MessageBuilder};
+use antiphon_stun::{Attribute, Message, MessageBuilder, RawAttribute};
 use antiphon_util::Writer;
 use libfuzzer_sys::fuzz_target;
 
@@ -11,9 +11,14 @@ fuzz_target!(|datagram: &[u8]| {
     let written = write(&message);
     let again = Message::try_from(&written[..]).unwrap();
     assert_eq!((again.kind(), again.id()), (message.kind(), message.id()));
-    assert!(again.attributes().eq(message.attributes()));
+    // Decoded, since reserved bits are written as zeros.
+    assert_eq!(values(&again), values(&message));
     assert_eq!(write(&again), written);
 });
+
+fn values<'a>(message: &Message<'a>) -> Vec<Result<Attribute<'a>, RawAttribute<'a>>> {
+    message.attributes().map(|attribute| attribute.decode(message.id()).map_err(|_| attribute)).collect()
+}
 
 fn write(message: &Message<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
