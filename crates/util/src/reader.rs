@@ -28,43 +28,51 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A reader at the start of `input`.
+    #[inline]
     pub fn new(input: &'a [u8]) -> Self {
         Self { rest: input }
     }
 
     /// The next byte.
+    #[inline]
     pub fn u8(&mut self) -> Result<u8, ParseError> {
         Ok(u8::from_be_bytes(self.array()?))
     }
 
     /// The next two bytes, big-endian.
+    #[inline]
     pub fn u16(&mut self) -> Result<u16, ParseError> {
         Ok(u16::from_be_bytes(self.array()?))
     }
 
     /// The next three bytes, big-endian.
+    #[inline]
     pub fn u24(&mut self) -> Result<u32, ParseError> {
         let [a, b, c] = self.array()?;
         Ok(u32::from_be_bytes([0, a, b, c]))
     }
 
     /// The next four bytes, big-endian.
+    #[inline]
     pub fn u32(&mut self) -> Result<u32, ParseError> {
         Ok(u32::from_be_bytes(self.array()?))
     }
 
     /// The next six bytes, big-endian.
+    #[inline]
     pub fn u48(&mut self) -> Result<u64, ParseError> {
         let [a, b, c, d, e, f] = self.array()?;
         Ok(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
     }
 
     /// The next eight bytes, big-endian.
+    #[inline]
     pub fn u64(&mut self) -> Result<u64, ParseError> {
         Ok(u64::from_be_bytes(self.array()?))
     }
 
     /// The next `N` bytes as an array.
+    #[inline]
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], ParseError> {
         let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(ParseError::Truncated)?;
         self.rest = rest;
@@ -72,6 +80,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `len` bytes.
+    #[inline]
     pub fn bytes(&mut self, len: usize) -> Result<&'a [u8], ParseError> {
         let (head, rest) = self.rest.split_at_checked(len).ok_or(ParseError::Truncated)?;
         self.rest = rest;
@@ -79,6 +88,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A reader over the next `len` bytes.
+    #[inline]
     pub fn sub(&mut self, len: usize) -> Result<Reader<'a>, ParseError> {
         self.bytes(len).map(Reader::new)
     }
@@ -102,21 +112,25 @@ impl<'a> Reader<'a> {
     }
 
     /// All that is left; the reader is empty afterwards.
+    #[inline]
     pub fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.rest)
     }
 
     /// All that is left, without consuming it.
+    #[inline]
     pub fn peek(&self) -> &'a [u8] {
         self.rest
     }
 
     /// Number of bytes left.
+    #[inline]
     pub fn remaining(&self) -> usize {
         self.rest.len()
     }
 
     /// Whether nothing is left.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }

@@ -9,54 +9,64 @@ pub struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     /// A writer that appends to `out`.
+    #[inline]
     pub fn new(out: &'a mut Vec<u8>) -> Self {
         let start = out.len();
         Self { out, start }
     }
 
     /// Appends one byte.
+    #[inline]
     pub fn u8(&mut self, value: u8) {
         self.out.push(value);
     }
 
     /// Appends two bytes.
+    #[inline]
     pub fn u16(&mut self, value: u16) {
         self.out.extend_from_slice(&value.to_be_bytes());
     }
 
     /// Appends the low three bytes of `value`.
+    #[inline]
     pub fn u24(&mut self, value: u32) {
         let [_, a, b, c] = value.to_be_bytes();
         self.out.extend_from_slice(&[a, b, c]);
     }
 
     /// Appends four bytes.
+    #[inline]
     pub fn u32(&mut self, value: u32) {
         self.out.extend_from_slice(&value.to_be_bytes());
     }
 
     /// Appends the low six bytes of `value`.
+    #[inline]
     pub fn u48(&mut self, value: u64) {
         let [_, _, a, b, c, d, e, f] = value.to_be_bytes();
         self.out.extend_from_slice(&[a, b, c, d, e, f]);
     }
 
     /// Appends eight bytes.
+    #[inline]
     pub fn u64(&mut self, value: u64) {
         self.out.extend_from_slice(&value.to_be_bytes());
     }
 
     /// Appends `bytes`.
+    #[inline]
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
     }
 
     /// Appends `len` zero bytes.
+    #[inline]
     pub fn zeros(&mut self, len: usize) {
         self.out.resize(self.out.len() + len, 0);
     }
 
     /// Pads with zero bytes until what this writer wrote is a multiple of `to` bytes long.
+    #[inline]
     pub fn pad(&mut self, to: usize) {
         let over = self.len() % to.max(1);
         if over != 0 {
@@ -85,16 +95,19 @@ impl<'a> Writer<'a> {
     }
 
     /// Bytes written through this writer.
+    #[inline]
     pub fn len(&self) -> usize {
         self.out.len() - self.start
     }
 
     /// Whether nothing has been written through this writer.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// What has been written through this writer, to be read or patched in place.
+    #[inline]
     pub fn written(&mut self) -> &mut [u8] {
         self.out.get_mut(self.start..).unwrap_or_default()
     }

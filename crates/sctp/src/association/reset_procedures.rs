@@ -39,11 +39,10 @@ impl Association {
     /// Answers the peer's request that waited, once all sent before it has arrived.
     pub(super) fn perform_deferred_reset(&mut self) {
         let State::Open { block, .. } = &mut self.state else { return };
-        let Some((request, streams)) = block.resets.take_deferred(block.receiver.cumulative()) else {
-            return;
-        };
-        self.perform_reset(streams);
-        self.respond(request, ResetResult::Performed);
+        if let Some((request, streams)) = block.resets.take_deferred(block.receiver.cumulative()) {
+            self.perform_reset(streams);
+            self.respond(request, ResetResult::Performed);
+        }
     }
 
     fn handle_outgoing_reset(&mut self, reset: &OutgoingReset<'_>) {

@@ -51,7 +51,9 @@ impl<'a> Init<'a> {
         out.u16(self.outgoing_streams);
         out.u16(self.incoming_streams);
         out.u32(self.initial_tsn);
-        out.bytes(self.parameters.as_bytes());
+        let parameters = self.parameters.as_bytes();
+        out.bytes(parameters);
+        out.zeros(parameters.len().wrapping_neg() % 4);
     }
 }
 

@@ -136,6 +136,15 @@ impl<'a> PacketWriter<'a> {
 
 /// CRC32c over `packet` with the checksum field taken as zero.
 fn checksum_of_received(packet: &[u8]) -> u32 {
+    // One pass over a copy is faster than three passes that leave the field out.
+    let mut copy = [0; 2048];
+    if let Some(copy) = copy.get_mut(..packet.len()) {
+        copy.copy_from_slice(packet);
+        if let Some(field) = copy.get_mut(8..HEADER_LEN) {
+            field.fill(0);
+        }
+        return crc_fast::crc32_iscsi(copy);
+    }
     let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
     digest.update(packet.get(..8).unwrap_or_default());
     digest.update(&[0; 4]);

@@ -130,7 +130,7 @@ impl Receiver {
             return self.receive_ahead(tsn, data, valid, inbox, drops);
         }
         // What fills the first gap is taken even beyond the window, or a full reorder buffer could never be emptied.
-        if self.charged(inbox) + data.payload.len() > 2 * self.bounds.window {
+        if self.charged(inbox) + data.payload.len() + OVERHEAD > 2 * self.bounds.window {
             self.acknowledgement = Acknowledgement::Now;
             return Received::Dropped(DropReason::ReceiveBufferFull);
         }
@@ -286,7 +286,7 @@ impl Receiver {
         if distance > self.bounds.max_tsn_ahead || many {
             return Received::Dropped(DropReason::DataTooFarAhead);
         }
-        if self.charged(inbox) + data.payload.len() > self.bounds.window {
+        if self.charged(inbox) + data.payload.len() + OVERHEAD > self.bounds.window {
             return Received::Dropped(DropReason::ReceiveBufferFull);
         }
         self.gaps.insert(tsn, tsn, |_, _| {});
@@ -332,9 +332,13 @@ impl Receiver {
         drops: &mut Tally<DropReason>,
     ) -> Received {
         if header.beginning {
-            // A message that was broken off by another one is lost; only a peer that errs does that.
-            if self.assembly.take().is_some() {
+            if let Some(Assembly { key, .. }) = self.assembly.take() {
+                // The peer broke a message off and began another. dcsctp does it to a message that expires while it
+                // is being sent, without FORWARD TSN; later ones of the stream must not wait for it.
                 drops.count(DropReason::OrphanFragment);
+                if !key.unordered {
+                    self.skip_messages(key.stream, key.ssn, inbox);
+                }
             }
             if header.ending {
                 if payload.len() > self.bounds.max_message {

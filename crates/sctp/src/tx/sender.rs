@@ -91,7 +91,7 @@ impl Sender {
 
     /// Whether [`Self::write_data`] would write something into an empty packet.
     pub(crate) fn has_data(&mut self, now: Instant, queue: &mut SendQueue) -> bool {
-        self.give_up_expired(now, queue);
+        self.give_up_due(now, queue);
         if self.forward_due {
             return true;
         }
@@ -115,6 +115,7 @@ impl Sender {
         queue: &mut SendQueue,
     ) {
         self.age_window(now, rto);
+        self.give_up_due(now, queue);
         if self.forward_due {
             self.write_forward_tsn(packet);
         }
@@ -122,6 +123,9 @@ impl Sender {
         self.probing |= self.peer_window < self.packet_size;
         self.write_lost(now, rto, packet, queue);
         self.write_new(now, packet, queue);
+        if self.forward_due {
+            self.write_forward_tsn(packet);
+        }
         if self.outstanding.in_flight() != before {
             self.last_sent = Some(now);
         }
@@ -336,11 +340,16 @@ impl Sender {
         self.packet_size - HEADER_LEN - DATA_HEADER_LEN
     }
 
-    fn give_up_expired(&mut self, now: Instant, queue: &mut SendQueue) {
-        if self.partial_reliability
-            && let Some(message) = self.outstanding.is_cut_expired(now)
-        {
+    /// Gives up what is at the front and has had its time or its retransmissions.
+    fn give_up_due(&mut self, now: Instant, queue: &mut SendQueue) {
+        if !self.partial_reliability {
+            return;
+        }
+        if let Some(message) = self.outstanding.is_cut_expired(now) {
             self.give_up(message, queue);
+        }
+        while let Some(lost) = self.outstanding.next_lost(now, true).filter(|lost| lost.give_up) {
+            self.give_up(lost.message, queue);
         }
     }
 
