@@ -288,6 +288,23 @@ mod tests {
     }
 
     #[test]
+    fn the_last_number_of_an_epoch_is_used_and_none_after_it() {
+        let end = 2 << 48;
+        let key = Provider::default()
+            .sealing_key(AeadAlgorithm::Aes128Gcm, &[1; 16], [0; 12], end - 1..end)
+            .unwrap();
+        let mut sealer = Sealer { key, explicit_nonce_len: EXPLICIT_NONCE_LEN };
+        let mut record = seal(&mut sealer, b"last");
+        let (header, _, _) = split(&mut record).unwrap();
+        assert_eq!((header.epoch(), header.number), (1, end - 1));
+        for _ in 0..10 {
+            let mut buf = vec![0; sealer.headroom() + 4];
+            assert_eq!(sealer.seal(ContentType::ApplicationData, &mut buf, 0), Err(SealError::Exhausted));
+            assert!(buf.iter().all(|byte| *byte == 0));
+        }
+    }
+
+    #[test]
     fn a_record_cut_anywhere_is_none() {
         let (mut sealer, _) = pair(AeadAlgorithm::Aes128Gcm);
         let record = seal(&mut sealer, b"hello");

@@ -87,6 +87,22 @@ fn every_suite_and_group_connects_with_every_kind_of_certificate() {
 }
 
 #[test]
+fn the_backends_connect_with_each_other_in_either_role() {
+    for (client_provider, server_provider) in
+        [(Provider::aws_lc_rs(), Provider::ring()), (Provider::ring(), Provider::aws_lc_rs())]
+    {
+        for suite in CipherSuite::ALL.into_iter().filter(|suite| format!("{suite:?}").contains("Ecdsa")) {
+            let (mut client, mut server) = configs();
+            (client.provider, server.provider) = (client_provider, server_provider);
+            client.cipher_suites = vec![suite];
+            let mut pair = ends(0, Link::default(), (client, server));
+            assert!(pair.run_until(Duration::from_secs(9), both_connected), "{suite:?}");
+            assert_usable(&mut pair);
+        }
+    }
+}
+
+#[test]
 fn the_servers_preference_chooses_the_srtp_profile() {
     use SrtpProfile::{AeadAes128Gcm, AeadAes256Gcm, Aes128CmHmacSha1_32, Aes128CmHmacSha1_80};
     for (client_profiles, server_profiles, chosen) in [
