@@ -1,1 +1,74 @@
-//! A native WebRTC peer for tokio.
+//! A native WebRTC peer for tokio: the W3C's `RTCPeerConnection` and `RTCDataChannel` as `async` Rust.
+//!
+//! Two peers exchange descriptions through whatever connects them already (a web server, a message queue, a terminal), and
+//! from then on talk directly, encrypted, over UDP. Here both live in one program:
+//!
+//! ```
+//! use antiphon::{Configuration, DataChannelInit, Message, PeerConnection};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let alice = PeerConnection::new(Configuration::default()).await?;
+//! let bob = PeerConnection::new(Configuration::default()).await?;
+//! let channel = alice.create_data_channel("chat", DataChannelInit::default())?;
+//!
+//! alice.set_local_description(None).await?; // makes the offer
+//! alice.gathering_complete().await?;
+//! bob.set_remote_description(alice.local_description().ok_or("no offer")?).await?;
+//! bob.set_local_description(None).await?; // makes the answer
+//! bob.gathering_complete().await?;
+//! alice.set_remote_description(bob.local_description().ok_or("no answer")?).await?;
+//!
+//! channel.send("Hello, Bob!").await?; // waits until the channel is open
+//! let incoming = bob.accept_data_channel().await?;
+//! assert_eq!(incoming.recv().await?, Message::from("Hello, Bob!"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How it works
+//!
+//! * [`PeerConnection`] and [`DataChannel`] are handles: cheap to clone, and calls on them are ordinary calls under the one
+//!   lock of the connection. One task per connection moves datagrams; no code of yours runs on it, and there are no callbacks.
+//! * Events are a stream ([`PeerConnection::next_event`]), states are accessors, and waiting is a future
+//!   ([`PeerConnection::connected`], [`DataChannel::opened`] …).
+//! * [`DataChannel::send`] waits where the peer or the network can't keep up, and a reader that stops holds the sender
+//!   back, so that memory stays bounded. [`DataChannel::into_stream`] gives `AsyncRead` and `AsyncWrite`.
+//! * [`PeerConnection::close`] ends a connection at once and tells the peer, as does the drop of the last handle;
+//!   [`PeerConnection::shutdown`] first delivers what was accepted.
+//! * Each error is a small enum of what its command can run into, and its `name()` is that of the W3C's exception.
+//!
+//! Names and behaviour follow W3C webrtc-pc; the protocols are in the crates below: [`antiphon_peer`] is the same connection
+//! without sockets, clock and tasks, for servers that bring their own.
+//!
+//! # What it leaves out
+//!
+//! Media, TURN, ICE over TCP, mDNS names and IPv6 link-local addresses.
+
+mod buffers;
+mod channel;
+mod clock;
+mod configuration;
+mod connection;
+mod driver;
+mod error;
+mod events;
+mod ice_server;
+mod interfaces;
+mod shared;
+mod socket;
+mod stream;
+
+pub use antiphon_peer::{
+    AddIceCandidateError, Certificate, ConnectionState, Consent, CreateDataChannelError,
+    CreateDescriptionError, DataChannelInit, ErrorName, IceCandidate, IceConnectionState, IceGatheringState,
+    Limits, Message, ReadyState, SdpType, SessionDescription, SetDescriptionError, SignalingState,
+};
+pub use bytes::Bytes;
+pub use channel::DataChannel;
+pub use configuration::{Builder, Configuration};
+pub use connection::PeerConnection;
+pub use error::{ConfigurationError, ConnectionError, IceServerError, RecvError, SendError, ShutdownError};
+pub use events::{Event, Events};
+pub use ice_server::IceServer;
+pub use stream::DataChannelStream;

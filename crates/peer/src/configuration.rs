@@ -1,6 +1,7 @@
 //! What a connection is made with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use antiphon_crypto::{Certificate, Provider};
 
@@ -13,6 +14,29 @@ pub struct Configuration {
     pub certificate: Option<Arc<Certificate>>,
     /// Bounds on what a peer can make grow.
     pub limits: Limits,
+    /// How soon a peer that falls silent counts as lost.
+    pub consent: Consent,
+}
+
+/// How it is noticed that the peer has vanished (RFC 7675).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Consent {
+    /// The mean time between two checks; default 5 s.
+    pub period: Duration,
+    /// How long a check may be unanswered before the connection is disconnected; default 5 s.
+    pub disconnected_after: Duration,
+    /// How long after the last answer the connection fails; default 30 s.
+    pub expiry: Duration,
+}
+
+impl Default for Consent {
+    fn default() -> Self {
+        Self {
+            period: Duration::from_secs(5),
+            disconnected_after: Duration::from_secs(5),
+            expiry: Duration::from_secs(30),
+        }
+    }
 }
 
 /// Bounds of a connection and of each of its layers.

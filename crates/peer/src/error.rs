@@ -16,8 +16,12 @@ pub enum ErrorName {
     InvalidModificationError,
     /// The call does not fit the state.
     InvalidStateError,
+    /// It is well-formed, but nothing we can do.
+    NotSupportedError,
     /// It could not be done.
     OperationError,
+    /// It is malformed.
+    SyntaxError,
     /// An argument is out of its range.
     TypeError,
 }

@@ -61,10 +61,11 @@ mod state;
 mod statistics;
 mod transport;
 
+pub use antiphon_crypto::{Certificate, Provider};
 pub use antiphon_ice::{GatheringState as IceGatheringState, IceState as IceConnectionState};
 pub use candidate::IceCandidate;
 pub use channel::{Channel, ChannelId, ChannelStatistics, DataChannelInit, ReadyState};
-pub use configuration::{Configuration, Limits};
+pub use configuration::{Configuration, Consent, Limits};
 pub use connection::PeerConnection;
 pub use description::{SdpType, SessionDescription};
 pub use error::{

@@ -12,7 +12,7 @@ use antiphon_util::{Path, Received, Rng, Tally, Transmit};
 
 use crate::negotiation::DtlsRole;
 use crate::section::DataSection;
-use crate::{DropReason, Limits};
+use crate::{Consent, DropReason, Limits};
 
 /// What the largest record adds to an SCTP packet: header, explicit nonce and tag of AES-GCM (RFC 5288).
 const RECORD_OVERHEAD: usize = 13 + 8 + 16;
@@ -73,10 +73,14 @@ impl Transport {
         provider: Provider,
         certificate: Arc<Certificate>,
         limits: Limits,
+        consent: Consent,
         rng: &mut Rng,
     ) -> Self {
         let mut config = ice::Config::new(provider, ice::Role::Controlling);
         config.limits = limits.ice;
+        config.consent_period = consent.period;
+        config.disconnected_after = consent.disconnected_after;
+        config.consent_expiry = consent.expiry;
         Self {
             ice: Agent::new(config, rng.fork()),
             early: Vec::new(),

@@ -1,0 +1,237 @@
+//! The task that drives a connection: sockets, timers, and the wake-up of whoever waits.
+//!
+//! One turn reads a burst from each socket, hands all of it to the peer, and then flushes once, so that what is sent
+//! forms long runs. The lock is held while datagrams are handled and built, never during a system call or an await, and no
+//! code of the user runs here.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use antiphon_util::{Path, Received, Transmit};
+use tokio::time::Sleep;
+
+use crate::buffers::Buffers;
+use crate::clock::now;
+use crate::shared::{Phase, Shared};
+use crate::socket::{Sent, Socket};
+
+/// Rounds before other tasks get their turn, however much the sockets still hold.
+const MAX_ROUNDS: usize = 8;
+
+/// Runs that are sent before the sockets are read again.
+const MAX_RUNS: usize = 64;
+
+/// How long a closed connection waits for the kernel to take what tells the peer.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Finds the addresses of the configured servers.
+pub(crate) type Resolution = Pin<Box<dyn Future<Output = Vec<SocketAddr>> + Send>>;
+
+/// Drives one connection until it is closed.
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    sockets: Vec<Socket>,
+    resolution: Option<Resolution>,
+    /// Sleeps until `armed`, which is never later than the peer's next timeout.
+    sleep: Pin<Box<Sleep>>,
+    armed: Option<Instant>,
+    unsent: Option<Unsent>,
+    /// When a closed connection gives up telling its peer.
+    give_up: Option<Instant>,
+}
+
+/// The end of a run that the kernel had no room for.
+struct Unsent {
+    transmit: Transmit,
+    bytes: Vec<u8>,
+}
+
+/// What came of a flush.
+enum Flushed {
+    /// There may be more to send; other work comes first.
+    Some,
+    /// Nothing can be sent before something happens.
+    Idle,
+    /// The connection is closed and its peer told.
+    Finished,
+}
+
+impl Driver {
+    pub(crate) fn new(shared: Arc<Shared>, sockets: Vec<Socket>, resolution: Option<Resolution>) -> Self {
+        Self {
+            shared,
+            sockets,
+            resolution,
+            sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            armed: None,
+            unsent: None,
+            give_up: None,
+        }
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>, buffers: &mut Buffers) -> Poll<()> {
+        for _ in 0..MAX_ROUNDS {
+            self.poll_resolution(cx);
+            let received = self.receive(cx, buffers);
+            match self.flush(cx, buffers) {
+                Flushed::Finished => return Poll::Ready(()),
+                Flushed::Idle if !received && self.poll_sleep(cx).is_pending() => return Poll::Pending,
+                Flushed::Idle | Flushed::Some => {}
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Hands the addresses of the servers to the peer once they are known.
+    fn poll_resolution(&mut self, cx: &mut Context<'_>) {
+        let Some(resolution) = &mut self.resolution else { return };
+        if let Poll::Ready(servers) = resolution.as_mut().poll(cx) {
+            self.resolution = None;
+            let now = now();
+            let mut state = self.shared.lock();
+            for server in servers {
+                state.peer.add_stun_server(now, server);
+            }
+            state.peer.end_of_local_addresses(now);
+        }
+    }
+
+    /// Reads a burst from each socket; whether there was any.
+    fn receive(&mut self, cx: &mut Context<'_>, buffers: &mut Buffers) -> bool {
+        let mut received = false;
+        for socket in &mut self.sockets {
+            if socket.poll_receive(cx, &mut buffers.receive).is_pending() {
+                continue;
+            }
+            received = true;
+            let now = now();
+            let local = socket.local();
+            let mut state = self.shared.lock();
+            for datagram in buffers.receive.datagrams() {
+                let path = Path::udp(local, datagram.remote);
+                state
+                    .peer
+                    .handle_receive(now, Received { path, ecn: datagram.ecn, datagram: datagram.bytes });
+            }
+            state.take_events(now);
+        }
+        received
+    }
+
+    /// Sends what the peer has to send and arms the timer.
+    fn flush(&mut self, cx: &mut Context<'_>, buffers: &mut Buffers) -> Flushed {
+        let mut writable = self.send_unsent(cx);
+        for _ in 0..MAX_RUNS {
+            let now = now();
+            let mut state = self.shared.lock();
+            if state.peer.poll_timeout().is_some_and(|due| due <= now) {
+                state.peer.handle_timeout(now);
+            }
+            buffers.transmit.clear();
+            let transmit = if writable { state.peer.poll_transmit(now, &mut buffers.transmit) } else { None };
+            state.take_events(now);
+            let Some(transmit) = transmit else {
+                state.set_driver(cx.waker());
+                let due = state.peer.poll_timeout();
+                let closing = state.phase == Phase::Closing;
+                drop(state);
+                self.arm(due);
+                return match (closing, writable) {
+                    (true, true) => Flushed::Finished,
+                    (true, false) => self.flush_before_end(now),
+                    (false, _) => Flushed::Idle,
+                };
+            };
+            drop(state);
+            writable = self.send(cx, transmit, &buffers.transmit);
+        }
+        Flushed::Some
+    }
+
+    /// The connection is closed and a socket is full: what tells the peer waits, but not for long.
+    fn flush_before_end(&mut self, now: Instant) -> Flushed {
+        let give_up = *self.give_up.get_or_insert(now + CLOSE_TIMEOUT);
+        self.arm(Some(give_up));
+        if now >= give_up { Flushed::Finished } else { Flushed::Idle }
+    }
+
+    /// Sends one run; `false` where its end has to wait for room.
+    fn send(&mut self, cx: &mut Context<'_>, transmit: Transmit, bytes: &[u8]) -> bool {
+        let Some(socket) = self.sockets.iter().find(|socket| socket.local() == transmit.path.local) else {
+            tracing::debug!(path = ?transmit.path, "no socket to send from");
+            return true;
+        };
+        match socket.send(&transmit, bytes) {
+            Sent::Whole => true,
+            Sent::Partly(sent) => {
+                let bytes = bytes.get(sent..).unwrap_or_default().to_vec();
+                self.unsent = Some(Unsent { transmit, bytes });
+                self.send_unsent(cx)
+            }
+        }
+    }
+
+    /// Sends what the kernel had no room for; `false`, with `cx` registered, where it still has none.
+    fn send_unsent(&mut self, cx: &mut Context<'_>) -> bool {
+        while let Some(unsent) = &mut self.unsent {
+            let local = unsent.transmit.path.local;
+            let Some(socket) = self.sockets.iter().find(|socket| socket.local() == local) else { break };
+            if socket.poll_writable(cx).is_pending() {
+                return false;
+            }
+            match socket.send(&unsent.transmit, &unsent.bytes) {
+                Sent::Whole => break,
+                Sent::Partly(sent) => {
+                    unsent.bytes.drain(..sent);
+                }
+            }
+        }
+        self.unsent = None;
+        true
+    }
+
+    /// Has the timer fire at `due`. A timer that is armed for earlier stays: it costs one empty turn where the peer's
+    /// deadline moves later with every packet.
+    fn arm(&mut self, due: Option<Instant>) {
+        let Some(due) = due else { return };
+        if self.armed.is_none_or(|armed| due < armed) {
+            self.armed = Some(due);
+            self.sleep.as_mut().reset(due.into());
+        }
+    }
+
+    /// Ready where the timer fired, so that the turn goes on.
+    fn poll_sleep(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.armed.is_none() {
+            return Poll::Pending;
+        }
+        let fired = self.sleep.as_mut().poll(cx);
+        if fired.is_ready() {
+            self.armed = None;
+        }
+        fired
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut buffers = Buffers::borrow();
+        let turn = self.turn(cx, &mut buffers);
+        buffers.give_back();
+        turn
+    }
+}
+
+/// However the driver ends (finished, or its runtime is shutting down), whoever waits is told.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.shared.lock().driver_gone();
+    }
+}
