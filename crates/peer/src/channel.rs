@@ -30,7 +30,7 @@ pub struct DataChannelInit {
     pub protocol: String,
     /// Whether the other side makes the channel with the same id, in place of being told in band.
     pub negotiated: bool,
-    /// The id; `None` has one chosen, which is only possible in band.
+    /// The id of a negotiated channel; those opened in band have theirs chosen, whatever stands here.
     pub id: Option<u16>,
 }
 

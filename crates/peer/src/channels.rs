@@ -320,7 +320,8 @@ impl Channels {
     }
 
     fn stream_for(&mut self, init: &DataChannelInit) -> Result<Option<StreamId>, CreateDataChannelError> {
-        match init.id {
+        // W3C webrtc-pc §6.1: the id counts only for negotiated channels.
+        match init.id.filter(|_| init.negotiated) {
             None if init.negotiated => Err(CreateDataChannelError::NoId),
             None if self.role.is_none() => Ok(None),
             None => self.free_stream().map(Some).ok_or(CreateDataChannelError::NoIdLeft),

@@ -274,10 +274,10 @@ impl PeerConnection {
                     self.events.push_back(Event::IceCandidate(Some(candidate)));
                 }
                 ice::Event::GatheringStateChanged(state) => {
+                    self.events.push_back(Event::IceGatheringStateChange(state));
                     if state == GatheringState::Complete {
                         self.events.push_back(Event::IceCandidate(None));
                     }
-                    self.events.push_back(Event::IceGatheringStateChange(state));
                 }
                 _ => {}
             }

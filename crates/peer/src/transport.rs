@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use antiphon_crypto::{Certificate, Provider};
 use antiphon_dtls::{self as dtls, CloseReason, Connection};
-use antiphon_ice::{self as ice, Agent, Credentials, Validated};
+use antiphon_ice::{self as ice, Agent, Credentials, IceState, Validated};
 use antiphon_sctp::{self as sctp, Association};
 use antiphon_util::{Path, Received, Rng, Tally, Transmit};
 
@@ -56,8 +56,6 @@ pub(crate) struct Transport {
     dtls: Option<Connection>,
     dtls_state: DtlsState,
     pub(crate) association: Option<Association>,
-    /// Of the last datagram whose path was validated; used until a path is selected.
-    validated_path: Option<Path>,
     /// A sealed datagram that was too long for the run before.
     held: Vec<u8>,
     /// What is still to be sent after the end, and where to.
@@ -92,7 +90,6 @@ impl Transport {
             dtls: None,
             dtls_state: DtlsState::New,
             association: None,
-            validated_path: None,
             held: Vec::new(),
             farewell: None,
             traffic: Traffic::default(),
@@ -169,7 +166,6 @@ impl Transport {
     }
 
     fn handle_validated(&mut self, now: Instant, validated: Validated<'_>, drops: &mut Tally<DropReason>) {
-        self.validated_path = Some(validated.path());
         let datagram = validated.into_datagram();
         match datagram.first() {
             Some(20..=63) if matches!(self.dtls_state, DtlsState::Connecting | DtlsState::Connected) => {
@@ -199,6 +195,9 @@ impl Transport {
     /// What DTLS reports becomes the state; SCTP starts as soon as it is up. Tells whether there was anything.
     pub(crate) fn handle_dtls_events(&mut self, now: Instant) -> bool {
         let mut any = false;
+        if self.ice.state() == IceState::Failed {
+            self.end_association(now);
+        }
         while let Some(event) = self.dtls.as_mut().and_then(Connection::poll_event) {
             any = true;
             match event {
@@ -210,10 +209,12 @@ impl Transport {
                 }
                 dtls::Event::Closed(CloseReason::Local | CloseReason::Remote) => {
                     self.change_state(DtlsState::Closed);
+                    self.end_association(now);
                 }
                 dtls::Event::Closed(reason) => {
                     tracing::debug!(%reason, "dtls failed");
                     self.change_state(DtlsState::Failed);
+                    self.end_association(now);
                 }
             }
         }
@@ -260,7 +261,7 @@ impl Transport {
         if let Some(transmit) = self.ice.poll_transmit(now, buf) {
             return Some(transmit);
         }
-        let path = self.ice.selected_path().or(self.validated_path)?;
+        let path = self.ice.selected_path()?;
         let dtls = self.dtls.as_mut()?;
         if let Some(len) = dtls.poll_transmit(now, buf) {
             return Some(Transmit { path, ecn: None, len, segment_size: None });
@@ -283,7 +284,7 @@ impl Transport {
         if self.farewell.is_some() {
             return;
         }
-        let path = self.ice.selected_path().or(self.validated_path);
+        let path = self.ice.selected_path();
         let mut datagrams = VecDeque::new();
         if let (Some(dtls), Some(association)) = (&mut self.dtls, &mut self.association) {
             association.abort(now, "Close called");
@@ -310,6 +311,13 @@ impl Transport {
             datagrams.clear();
         }
         self.farewell = Some((path.unwrap_or(nowhere), datagrams));
+    }
+
+    /// Nothing carries the association any more; what was received can still be read.
+    fn end_association(&mut self, now: Instant) {
+        if let Some(association) = &mut self.association {
+            association.abort(now, "transport lost");
+        }
     }
 
     pub(crate) fn dtls_state(&self) -> DtlsState {

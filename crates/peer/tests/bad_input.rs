@@ -276,6 +276,12 @@ fn a_peer_that_vanishes_is_noticed() {
     assert!(net.a().has(&Event::ChannelClosed(ours)));
     let now = net.now();
     assert_eq!(net.a().pc.send(now, ours, "x".into()).unwrap_err(), SendError::NotOpen);
+    // Without consent nothing is sent (RFC 7675 §5.1), and nothing is left to wait for.
+    let sent = net.a().pc.statistics().datagrams_sent;
+    net.simulation.plug(net.b);
+    net.simulation.run_for(Duration::from_secs(60));
+    assert_eq!(net.a().pc.statistics().datagrams_sent, sent);
+    assert!(net.a().pc.poll_timeout().is_none());
 }
 
 #[test]
@@ -291,6 +297,9 @@ fn a_short_break_is_survived() {
 #[test]
 fn close_tells_the_peer_at_once_and_frees_everything() {
     let (mut net, ours, theirs) = Net::connected(1, quick());
+    net.send_a(ours, "last words");
+    net.b().reads = false;
+    net.simulation.run_for(Duration::from_millis(5));
     let now = net.now();
     net.a().pc.close(now);
     net.a().pc.close(now);
@@ -298,8 +307,12 @@ fn close_tells_the_peer_at_once_and_frees_everything() {
     assert_eq!(net.a().pc.signaling_state(), SignalingState::Closed);
     assert_eq!(net.a().pc.ready_state(ours), ReadyState::Closed);
     net.simulation.run_for(Duration::from_millis(5));
+    // What arrived before can still be read.
+    let now = net.now();
+    net.b().read(now, theirs);
     assert!(net.b().has(&Event::ChannelClosed(theirs)));
     assert_eq!(net.b().pc.dtls_state(), DtlsState::Closed);
+    assert_eq!(net.b().messages(), [Message::text("last words")]);
     assert!(net.a().has(&Event::ChannelClosed(ours)));
     let now = net.now();
     assert!(net.a().pc.poll_timeout().is_none());
