@@ -61,6 +61,8 @@ const gathered = async () => {
 const operations = {
   // Makes a channel; `init` is an RTCDataChannelInit.
   create_channel: ({label, init}) => adopt(connection.createDataChannel(label, init)),
+  // Makes a media section; `kind` is audio or video.
+  add_media: ({kind}) => { connection.addTransceiver(kind); },
   // Offers at once; its candidates are asked for with `candidates`.
   offer_early: async () => {
     await connection.setLocalDescription();

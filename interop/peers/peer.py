@@ -57,9 +57,10 @@ class Peer:
         return {"type": description.type, "sdp": description.sdp}
 
     async def create_channel(self, label, init=None):
-        names = {"maxRetransmits": "maxRetransmits", "maxPacketLifeTime": "maxPacketLifeTime"}
-        names |= {name: name for name in ("ordered", "protocol", "negotiated", "id")}
-        self.adopt(self.connection.createDataChannel(label, **{names[k]: v for k, v in (init or {}).items()}))
+        self.adopt(self.connection.createDataChannel(label, **(init or {})))
+
+    async def add_media(self, kind):
+        self.connection.addTransceiver(kind)
 
     async def offer(self):
         await self.connection.setLocalDescription(await self.connection.createOffer())
@@ -109,7 +110,7 @@ class Peer:
         return sorted(self.channels)
 
     async def max_message_size(self):
-        return self.connection.sctp.transport and self.connection.sctp.getCapabilities().maxMessageSize
+        return self.connection.sctp.getCapabilities().maxMessageSize
 
     async def state(self):
         return self.connection.connectionState

@@ -69,6 +69,16 @@ impl<D: Driver> Remote<D> {
         self.call("create_channel", json!({"label": label, "init": init.to_json()})).await.map(drop)
     }
 
+    /// Makes a media section of `kind` audio or video, for an offer.
+    pub async fn add_media(&mut self, kind: &str) -> Result<()> {
+        self.call("add_media", json!({"kind": kind})).await.map(drop)
+    }
+
+    /// The largest message that may be sent to its other end, in bytes.
+    pub async fn max_message_size(&mut self) -> Result<u64> {
+        self.call("max_message_size", json!({})).await?.as_u64().context("a size")
+    }
+
     /// Its offer, with all candidates.
     pub async fn offer(&mut self) -> Result<Value> {
         self.call("offer", json!({})).await

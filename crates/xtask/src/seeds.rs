@@ -57,9 +57,9 @@ pub(crate) fn write(target: &str, corpus: &Path) -> Result<usize> {
     Ok(seeds.len())
 }
 
-/// The files under `tests/data` of every crate, and the captures that no crate's test uses.
+/// The files under `tests/data` of every crate.
 fn captures() -> Result<Vec<PathBuf>> {
-    let mut waiting = vec![root().join("fuzz/captures")];
+    let mut waiting = Vec::new();
     for entry in fs::read_dir(root().join("crates"))? {
         waiting.push(entry?.path().join("tests/data"));
     }

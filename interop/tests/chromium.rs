@@ -1,0 +1,177 @@
+//! Data channels between Antiphon and Chromium.
+#![allow(clippy::indexing_slicing, reason = "a JSON value gives null where there is nothing")]
+
+mod scenarios;
+
+use antiphon::{ConnectionState, Event, IceCandidate};
+use antiphon_interop::{ChannelInit, Chromium, Payload};
+use antiphon_testkit::left_out;
+use anyhow::{Context, Result};
+use scenarios::Offerer;
+
+/// What today's browsers accept.
+const LARGEST: usize = 262_144;
+
+#[tokio::test]
+async fn messages_to_an_answering_browser() -> Result<()> {
+    if left_out("chromium") {
+        return Ok(());
+    }
+    let mut browser = Chromium::start().await?;
+    scenarios::messages(&mut browser, Offerer::Antiphon, LARGEST).await?;
+    browser.quit().await
+}
+
+#[tokio::test]
+async fn messages_to_an_offering_browser() -> Result<()> {
+    if left_out("chromium") {
+        return Ok(());
+    }
+    let mut browser = Chromium::start().await?;
+    scenarios::messages(&mut browser, Offerer::Remote, LARGEST).await?;
+    browser.quit().await
+}
+
+#[tokio::test]
+async fn sixteen_channels_with_an_answering_browser() -> Result<()> {
+    if left_out("chromium") {
+        return Ok(());
+    }
+    let mut browser = Chromium::start().await?;
+    scenarios::sixteen_channels(&mut browser, Offerer::Antiphon).await?;
+    browser.quit().await
+}
+
+#[tokio::test]
+async fn sixteen_channels_with_an_offering_browser() -> Result<()> {
+    if left_out("chromium") {
+        return Ok(());
+    }
+    let mut browser = Chromium::start().await?;
+    scenarios::sixteen_channels(&mut browser, Offerer::Remote).await?;
+    browser.quit().await
+}
+
+#[tokio::test]
+async fn kinds_of_channels_with_an_answering_browser() -> Result<()> {
+    if left_out("chromium") {
+        return Ok(());
+    }
+    let mut browser = Chromium::start().await?;
+    scenarios::kinds_of_channels(&mut browser, Offerer::Antiphon).await?;
+    browser.quit().await
+}
+
+#[tokio::test]
+async fn kinds_of_channels_with_an_offering_browser() -> Result<()> {
+    if left_out("chromium") {
+        return Ok(());
+    }
+    let mut browser = Chromium::start().await?;
+    scenarios::kinds_of_channels(&mut browser, Offerer::Remote).await?;
+    browser.quit().await
+}
+
+#[tokio::test]
+async fn channels_close_and_then_antiphon_closes() -> Result<()> {
+    if left_out("chromium") {
+        return Ok(());
+    }
+    let mut browser = Chromium::start().await?;
+    scenarios::closing(&mut browser, Offerer::Antiphon, Offerer::Antiphon).await?;
+    browser.quit().await
+}
+
+#[tokio::test]
+async fn channels_close_and_then_the_browser_closes() -> Result<()> {
+    if left_out("chromium") {
+        return Ok(());
+    }
+    let mut browser = Chromium::start().await?;
+    scenarios::closing(&mut browser, Offerer::Remote, Offerer::Remote).await?;
+    browser.quit().await
+}
+
+#[tokio::test]
+async fn a_browser_with_another_certificate_is_refused() -> Result<()> {
+    if left_out("chromium") {
+        return Ok(());
+    }
+    let mut browser = Chromium::start().await?;
+    scenarios::wrong_fingerprint(&mut browser, Offerer::Antiphon).await?;
+    browser.quit().await
+}
+
+#[tokio::test]
+async fn an_offering_browser_with_another_certificate_is_refused() -> Result<()> {
+    if left_out("chromium") {
+        return Ok(());
+    }
+    let mut browser = Chromium::start().await?;
+    scenarios::wrong_fingerprint(&mut browser, Offerer::Remote).await?;
+    browser.quit().await
+}
+
+#[tokio::test]
+async fn candidates_trickle_both_ways() -> Result<()> {
+    if left_out("chromium") {
+        return Ok(());
+    }
+    let mut browser = Chromium::start().await?;
+    let connection = scenarios::antiphon().await?;
+    browser.create_channel("main", &ChannelInit::default()).await?;
+    scenarios::set_remote(&connection, &browser.offer_early().await?).await?;
+    connection.set_local_description(None).await?;
+    // Before gathering is complete, the description may have no candidate at all.
+    let answer = serde_json::to_value(connection.local_description().context("an answer")?)?;
+    browser.accept(&answer).await?;
+    while let Some(event) = scenarios::soon("an event", connection.next_event()).await? {
+        if let Event::IceCandidate(candidate) = event {
+            browser.add_candidate(&serde_json::to_value(&candidate)?).await?;
+            if candidate.is_none() {
+                break;
+            }
+        }
+    }
+    let mut known = 0;
+    while known == 0 || connection.connection_state() != ConnectionState::Connected {
+        let candidates = browser.candidates(known).await?;
+        known += candidates.len();
+        for candidate in candidates {
+            let end = candidate.is_null();
+            let candidate: Option<IceCandidate> = serde_json::from_value(candidate)?;
+            connection.add_ice_candidate(candidate).await?;
+            if end {
+                scenarios::soon("connecting", connection.connected()).await??;
+            }
+        }
+    }
+    let channel = scenarios::soon("their channel", connection.accept_data_channel()).await??;
+    scenarios::soon("sending", channel.send("trickled")).await??;
+    assert_eq!(browser.receive("main", 1).await?, [Payload::Text("trickled".into())]);
+    connection.close();
+    browser.quit().await
+}
+
+#[tokio::test]
+async fn offered_media_is_rejected_and_the_data_section_accepted() -> Result<()> {
+    if left_out("chromium") {
+        return Ok(());
+    }
+    let mut browser = Chromium::start().await?;
+    let connection = scenarios::antiphon().await?;
+    browser.add_media("audio").await?;
+    browser.add_media("video").await?;
+    browser.create_channel("main", &ChannelInit::default()).await?;
+    browser.echo().await?;
+    scenarios::connect(&connection, &mut browser, Offerer::Remote).await?;
+    let sdp = connection.local_description().context("an answer")?.sdp;
+    let sections: Vec<_> = sdp.lines().filter(|line| line.starts_with("m=")).collect();
+    assert!(sections[0].starts_with("m=audio 0 ") && sections[1].starts_with("m=video 0 "), "{sections:?}");
+    assert!(!sections[2].starts_with("m=application 0 "), "{sections:?}");
+    let channel = scenarios::soon("their channel", connection.accept_data_channel()).await??;
+    scenarios::soon("sending", channel.send("despite it")).await??;
+    assert_eq!(browser.receive("main", 1).await?, [Payload::Text("despite it".into())]);
+    connection.close();
+    browser.quit().await
+}
