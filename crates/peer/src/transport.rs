@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use antiphon_crypto::{Certificate, Provider};
-use antiphon_dtls::{self as dtls, CloseReason, Connection};
+use antiphon_dtls::{self as dtls, CloseReason, Connection, SrtpProfile};
 use antiphon_ice::{self as ice, Agent, Credentials, IceState, Validated};
 use antiphon_sctp::{self as sctp, Association};
 use antiphon_util::{Path, Received, Rng, Tally, Transmit};
@@ -22,6 +22,11 @@ const EARLY_DATAGRAM_SIZE: usize = 2_048;
 /// Above this a measured round-trip time is more likely that of a check that was lost, and the handshake does better with
 /// its own first timer (RFC 6347 §4.2.4.1).
 const CREDIBLE_ROUND_TRIP: Duration = Duration::from_millis(600);
+
+/// Offered even where there is only data: some peers, aiortc among them, end a handshake that agrees on none. RFC 8827
+/// §6.5 requires the last.
+const SRTP_PROFILES: [SrtpProfile; 3] =
+    [SrtpProfile::AeadAes128Gcm, SrtpProfile::AeadAes256Gcm, SrtpProfile::Aes128CmHmacSha1_80];
 
 /// How far the DTLS connection is (W3C `RTCDtlsTransportState`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -117,6 +122,7 @@ impl Transport {
             Arc::clone(&self.certificate),
             remote.fingerprints.clone(),
         );
+        config.srtp_profiles = SRTP_PROFILES.to_vec();
         config.max_datagram_size = self.limits.datagram_size;
         config.limits = self.limits.dtls;
         self.dtls = Some(match role {
