@@ -34,8 +34,10 @@ pub(crate) fn targets() -> Result<Vec<String>> {
 
 /// Runs each target for `seconds`, starting from its seeds and from what earlier runs found.
 pub(crate) fn run_each(targets: &[String], seconds: u64) -> Result<()> {
-    // One build for all: the targets share their dependencies.
-    shell::run(&mut cargo_fuzz(&["build"]))?;
+    if targets.len() > 1 {
+        // One build for all: the targets share their dependencies.
+        shell::run(&mut cargo_fuzz(&["build"]))?;
+    }
     for target in targets {
         let corpus = root().join("fuzz/corpus").join(target);
         fs::create_dir_all(&corpus)?;
