@@ -27,9 +27,8 @@ pub(crate) fn create_channels(peer: &PeerConnection) -> anyhow::Result<Channels>
 }
 
 pub(crate) async fn run(peer: PeerConnection, channels: Channels, mebibytes: usize) -> anyhow::Result<()> {
-    let started = Instant::now();
     peer.connected().await?;
-    println!("connected in {:.1?}", started.elapsed());
+    println!("connected");
     greet(&channels.echo).await?;
     let round_trip = round_trip_time(&channels.echo).await?;
     send(&channels.bulk, mebibytes << 20).await?;
@@ -40,13 +39,20 @@ pub(crate) async fn run(peer: PeerConnection, channels: Channels, mebibytes: usi
 
 async fn greet(echo: &DataChannel) -> anyhow::Result<()> {
     for message in [Message::from("Hello!"), Message::from(Bytes::from_static(&[0xca, 0xfe]))] {
-        println!("offerer sends {message:?}");
+        println!("offerer sends {}", describe(&message));
         echo.send(message.clone()).await?;
         let reply = echo.recv().await?;
-        println!("offerer receives {reply:?}");
+        println!("offerer receives {}", describe(&reply));
         ensure!(reply == message, "the echo differs");
     }
     Ok(())
+}
+
+fn describe(message: &Message) -> String {
+    match message {
+        Message::Text(text) => format!("the text {text:?}"),
+        Message::Binary(bytes) => format!("the bytes {bytes:02x?}"),
+    }
 }
 
 async fn round_trip_time(echo: &DataChannel) -> anyhow::Result<Duration> {

@@ -308,11 +308,11 @@ impl PeerConnection {
             if state.has_failed() {
                 return Poll::Ready(Err(ShutdownError::Failed));
             }
-            if state.is_delivered() {
-                return Poll::Ready(Ok(()));
-            }
             if state.is_over() {
                 return Poll::Ready(Err(ShutdownError::Closed));
+            }
+            if state.peer.is_delivered() {
+                return Poll::Ready(Ok(()));
             }
             state.state_waiters.register(cx);
             Poll::Pending

@@ -85,8 +85,8 @@ impl ConnectionError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShutdownError {
-    /// It had been closed before.
-    #[error("connection closed before everything was delivered")]
+    /// It was closed first, here or by the peer, so that nobody knows what was delivered.
+    #[error("connection closed before everything was known to be delivered")]
     Closed,
     /// The peer can't be reached.
     #[error("connection failed before everything was delivered")]

@@ -101,7 +101,7 @@ impl State {
             self.take_event(now, event);
         }
         self.wake_senders();
-        if self.phase == Phase::Draining && self.is_delivered() {
+        if self.phase == Phase::Draining && self.peer.is_delivered() {
             self.state_waiters.wake(&mut self.wakes);
         }
     }
@@ -173,11 +173,6 @@ impl State {
                 channel.wake_all(&mut self.wakes);
             }
         }
-    }
-
-    /// Whether nothing that was accepted is left to deliver.
-    pub(crate) fn is_delivered(&self) -> bool {
-        self.channels.keys().all(|id| self.peer.buffered_amount(*id) == 0)
     }
 
     /// The driver is gone; nothing more will happen.

@@ -123,10 +123,27 @@ async fn shutdown_is_bounded_in_time() {
     assert_eq!(offerer.connection_state(), ConnectionState::Closed);
 }
 
+#[test]
+fn shutdown_waits_for_acknowledgement() {
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (here, there) = (runtime(), runtime());
+    here.block_on(async {
+        let offerer = builder().shutdown_timeout(Duration::from_millis(300)).build().await.unwrap();
+        let answerer = there.spawn(peer()).await.unwrap();
+        let pair = pair_of(offerer, answerer).await;
+        there.shutdown_background();
+        // It goes out at once, and to nobody.
+        pair.near.send("anyone there?").await.unwrap();
+        assert_eq!(soon(pair.offerer.shutdown()).await, Err(ShutdownError::TimedOut));
+    });
+}
+
 #[tokio::test]
 async fn a_connection_that_was_never_used_closes_and_shuts_down() {
     let unused = peer().await;
     soon(unused.shutdown()).await.unwrap();
+    assert_eq!(soon(unused.shutdown()).await, Err(ShutdownError::Closed));
     soon(unused.closed()).await;
     assert_eq!(unused.gathering_complete().await, Err(ConnectionError::Closed));
     drop(peer().await);

@@ -60,6 +60,11 @@ impl PeerConnection {
             .map_or(0, |(association, stream)| association.buffered_amount(stream))
     }
 
+    /// Whether the peer has acknowledged everything that was accepted from [`send`](Self::send), on all channels.
+    pub fn is_delivered(&self) -> bool {
+        self.transport.association.as_ref().is_none_or(antiphon_sctp::Association::is_delivered)
+    }
+
     /// The size in bytes of the largest message that can be sent, once the peer has told it.
     pub fn max_message_size(&self) -> Option<usize> {
         let (_, data) = self.negotiation.agreed_remote()?;

@@ -323,6 +323,17 @@ impl Association {
         self.queue.buffered()
     }
 
+    /// Whether nothing that `send` accepted still waits to be sent or acknowledged.
+    pub fn is_delivered(&self) -> bool {
+        let acknowledged = match &self.state {
+            State::Open { block, .. } | State::CookieEchoed { block, .. } => {
+                block.sender.is_idle() && !block.sender.is_cutting()
+            }
+            State::Idle | State::CookieWait { .. } | State::Ended => true,
+        };
+        acknowledged && self.queue.is_empty()
+    }
+
     /// What was dropped, by reason.
     pub fn drops(&self) -> &Tally<DropReason> {
         &self.drops
