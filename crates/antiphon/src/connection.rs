@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use antiphon_peer::{
     AddIceCandidateError, ConnectionState, CreateDataChannelError, CreateDescriptionError, DataChannelInit,
-    IceCandidate, IceConnectionState, IceGatheringState, SessionDescription, SetDescriptionError,
-    SignalingState,
+    DtlsState, IceCandidate, IceConnectionState, IceGatheringState, SessionDescription, SetDescriptionError,
+    SignalingState, Statistics,
 };
 
 use crate::DataChannel;
@@ -212,6 +212,20 @@ impl PeerConnection {
         .await;
     }
 
+    /// Waits until nothing can be exchanged any more, and gives the reason: closed by either side, or failed. Where the
+    /// peer ended it, the connection still has to be closed or dropped to free its resources.
+    pub async fn ended(&self) -> ConnectionError {
+        poll_fn(|cx| {
+            let mut state = self.lock();
+            if state.is_over() {
+                return Poll::Ready(end_of(&state));
+            }
+            state.state_waiters.register(cx);
+            Poll::Pending
+        })
+        .await
+    }
+
     /// Closes at once, as the W3C's `close()`: the peer is told, what was not yet sent is lost. Idempotent.
     pub fn close(&self) {
         self.lock().close(now());
@@ -282,6 +296,21 @@ impl PeerConnection {
     /// How the connection stands as a whole.
     pub fn connection_state(&self) -> ConnectionState {
         self.lock().peer.connection_state()
+    }
+
+    /// How the DTLS transport stands (`RTCDtlsTransport.state`).
+    pub fn dtls_state(&self) -> DtlsState {
+        self.lock().peer.dtls_state()
+    }
+
+    /// The longest message that can be sent, in bytes (`RTCSctpTransport.maxMessageSize`); `None` before it is negotiated.
+    pub fn max_message_size(&self) -> Option<usize> {
+        self.lock().peer.max_message_size()
+    }
+
+    /// Counters and gauges of the connection.
+    pub fn statistics(&self) -> Statistics {
+        self.lock().peer.statistics()
     }
 
     fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Option<Event>> {

@@ -7,8 +7,8 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use antiphon_peer::{
-    ChannelId, ConnectionState, Event as PeerEvent, IceCandidate, IceConnectionState, IceGatheringState,
-    SignalingState,
+    ChannelId, ConnectionState, DtlsState, Event as PeerEvent, IceCandidate, IceConnectionState,
+    IceGatheringState, SignalingState,
 };
 use futures_core::Stream;
 
@@ -37,6 +37,8 @@ pub enum Event {
     IceGatheringStateChange(IceGatheringState),
     /// `iceconnectionstatechange`.
     IceConnectionStateChange(IceConnectionState),
+    /// The `statechange` of the `RTCDtlsTransport`; `Closed` where the peer closed the connection.
+    DtlsStateChange(DtlsState),
     /// `connectionstatechange`.
     ConnectionStateChange(ConnectionState),
     /// The peer opened a channel: `datachannel`.
@@ -103,6 +105,7 @@ fn public(event: PeerEvent) -> Option<Event> {
         PeerEvent::SignalingStateChange(state) => Some(Event::SignalingStateChange(state)),
         PeerEvent::IceGatheringStateChange(state) => Some(Event::IceGatheringStateChange(state)),
         PeerEvent::IceConnectionStateChange(state) => Some(Event::IceConnectionStateChange(state)),
+        PeerEvent::DtlsStateChange(state) => Some(Event::DtlsStateChange(state)),
         PeerEvent::ConnectionStateChange(state) => Some(Event::ConnectionStateChange(state)),
         _ => None,
     }
@@ -150,6 +153,7 @@ fn is_state(event: &PeerEvent) -> bool {
             | PeerEvent::SignalingStateChange(_)
             | PeerEvent::IceGatheringStateChange(_)
             | PeerEvent::IceConnectionStateChange(_)
+            | PeerEvent::DtlsStateChange(_)
             | PeerEvent::ConnectionStateChange(_)
     )
 }

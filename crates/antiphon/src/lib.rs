@@ -61,8 +61,9 @@ mod stream;
 
 pub use antiphon_peer::{
     AddIceCandidateError, Certificate, ConnectionState, Consent, CreateDataChannelError,
-    CreateDescriptionError, DataChannelInit, ErrorName, IceCandidate, IceConnectionState, IceGatheringState,
-    Limits, Message, ReadyState, SdpType, SessionDescription, SetDescriptionError, SignalingState,
+    CreateDescriptionError, DataChannelInit, DtlsState, ErrorName, IceCandidate, IceConnectionState,
+    IceGatheringState, Limits, Message, ReadyState, SdpType, SessionDescription, SetDescriptionError,
+    SignalingState, Statistics,
 };
 pub use bytes::Bytes;
 pub use channel::DataChannel;
@@ -72,3 +73,8 @@ pub use error::{ConfigurationError, ConnectionError, IceServerError, RecvError, 
 pub use events::{Event, Events};
 pub use ice_server::IceServer;
 pub use stream::DataChannelStream;
+
+/// The program of the README is compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -123,6 +123,7 @@ impl State {
                 let ends = matches!(
                     event,
                     PeerEvent::ConnectionStateChange(ConnectionState::Failed | ConnectionState::Closed)
+                        | PeerEvent::DtlsStateChange(DtlsState::Failed | DtlsState::Closed)
                 );
                 if let Err(PeerEvent::DataChannel(refused)) = self.events.push(event) {
                     tracing::debug!(?refused, "too many events unread, channel refused");

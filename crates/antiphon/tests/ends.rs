@@ -7,8 +7,8 @@ mod common;
 use std::time::Duration;
 
 use antiphon::{
-    ConnectionError, ConnectionState, DataChannelInit, Message, ReadyState, RecvError, SendError,
-    ShutdownError,
+    ConnectionError, ConnectionState, DataChannelInit, DtlsState, IceConnectionState, Message, ReadyState,
+    RecvError, SendError, ShutdownError,
 };
 use common::{Pair, builder, negotiate, pair, pair_of, peer, soon};
 
@@ -61,6 +61,10 @@ async fn close_tells_the_peer_and_wakes_everyone() {
     let (near_end, far_end, (), (), accept) = soon(waiting).await.unwrap();
     assert_eq!((near_end, far_end), (Err(RecvError::Closed), Err(RecvError::Closed)));
     assert!(accept.is_err());
+    assert_eq!(soon(answerer.ended()).await, ConnectionError::Closed);
+    assert_eq!(answerer.dtls_state(), DtlsState::Closed);
+    let ice = answerer.ice_connection_state();
+    assert!(matches!(ice, IceConnectionState::Connected | IceConnectionState::Completed), "{ice:?}");
     soon(offerer.closed()).await;
     while soon(offerer.next_event()).await.is_some() {}
     assert_eq!(offerer.connected().await, Err(ConnectionError::Closed));

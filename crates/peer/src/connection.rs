@@ -54,6 +54,7 @@ pub(crate) struct Gathering {
 struct Told {
     signaling: SignalingState,
     ice: IceConnectionState,
+    dtls: DtlsState,
     connection: ConnectionState,
 }
 
@@ -96,6 +97,7 @@ impl PeerConnection {
             told: Told {
                 signaling: SignalingState::Stable,
                 ice: IceConnectionState::New,
+                dtls: DtlsState::New,
                 connection: ConnectionState::New,
             },
             backlog: None,
@@ -314,6 +316,7 @@ impl PeerConnection {
         let now = Told {
             signaling: self.signaling_state(),
             ice: self.ice_connection_state(),
+            dtls: self.dtls_state(),
             connection: self.connection_state(),
         };
         let before = std::mem::replace(&mut self.told, now);
@@ -322,6 +325,9 @@ impl PeerConnection {
         }
         if before.ice != now.ice {
             self.events.push_back(Event::IceConnectionStateChange(now.ice));
+        }
+        if before.dtls != now.dtls {
+            self.events.push_back(Event::DtlsStateChange(now.dtls));
         }
         if before.connection != now.connection {
             tracing::debug!(from = ?before.connection, to = ?now.connection, "connection state");

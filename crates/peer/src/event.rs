@@ -2,7 +2,7 @@
 
 use antiphon_ice::GatheringState;
 
-use crate::{ChannelId, ConnectionState, IceCandidate, IceConnectionState, SignalingState};
+use crate::{ChannelId, ConnectionState, DtlsState, IceCandidate, IceConnectionState, SignalingState};
 
 /// Something that happened; names follow the events of the W3C's `RTCPeerConnection` and `RTCDataChannel`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,9 @@ pub enum Event {
     IceGatheringStateChange(GatheringState),
     /// The ICE connection state changed.
     IceConnectionStateChange(IceConnectionState),
+    /// The state of the DTLS transport changed (`RTCDtlsTransport`'s `statechange`); `Closed` where the peer closed the
+    /// connection, long before ICE misses it.
+    DtlsStateChange(DtlsState),
     /// The state of the whole changed.
     ConnectionStateChange(ConnectionState),
     /// The peer opened a channel; it comes before any other event of the channel.

@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use antiphon_peer::{
-    ConnectionState, DataChannelInit, Event, IceConnectionState, IceGatheringState, Message,
+    ConnectionState, DataChannelInit, DtlsState, Event, IceConnectionState, IceGatheringState, Message,
     SessionDescription, SignalingState,
 };
 use antiphon_testkit::for_each_seed;
@@ -60,6 +60,8 @@ fn events_of_a_connection_come_in_their_order() {
             Event::SignalingStateChange(SignalingState::HaveLocalOffer),
             Event::SignalingStateChange(SignalingState::Stable),
             Event::ConnectionStateChange(ConnectionState::Connecting),
+            Event::DtlsStateChange(DtlsState::Connecting),
+            Event::DtlsStateChange(DtlsState::Connected),
             Event::ConnectionStateChange(ConnectionState::Connected),
             Event::ChannelOpen(ours),
         ]
