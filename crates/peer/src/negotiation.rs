@@ -413,7 +413,7 @@ fn role_by(side: Side, answer: &Description) -> Option<DtlsRole> {
     }
 }
 
-/// RFC 8829 §5.10: an answer has the sections of the offer.
+/// RFC 8829 §5.8.3: an answer has the sections of the offer.
 fn check_same_sections(offer: &[Media], answer: &[Media]) -> Result<(), (usize, InvalidSection)> {
     let same = |offered: &Media, answered: &Media| {
         offered.line().kind == answered.line().kind

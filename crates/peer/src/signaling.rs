@@ -47,7 +47,7 @@ pub(crate) fn transition(state: SignalingState, side: Side, kind: SdpType) -> Op
     use SignalingState::*;
     Some(match (state, side, kind) {
         (Stable | HaveLocalOffer, Local, Offer) => HaveLocalOffer,
-        // RFC 8829 §4.1.10.2: a remote offer in HaveLocalOffer first rolls the local one back.
+        // A remote offer in HaveLocalOffer first rolls the local one back (W3C webrtc-pc; RFC 8829 §4.1.10.2 has the rollback).
         (Stable | HaveLocalOffer | HaveRemoteOffer, Remote, Offer) => HaveRemoteOffer,
         (HaveRemoteOffer | HaveLocalPranswer, Local, Pranswer) => HaveLocalPranswer,
         (HaveRemoteOffer | HaveLocalPranswer, Local, Answer) => Stable,

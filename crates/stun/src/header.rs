@@ -31,7 +31,7 @@ pub enum Class {
 pub struct Method(u16);
 
 impl Method {
-    /// The only method of STUN itself (RFC 8489 §18.1).
+    /// The only method of STUN itself (RFC 8489 §18.2).
     pub const BINDING: Self = Self(1);
 
     /// The method of the low 12 bits of `number`.

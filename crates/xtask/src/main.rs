@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 mod ci;
+#[cfg(test)]
+mod documents;
 mod examples;
 mod fuzz;
 mod peers;

@@ -45,7 +45,7 @@ impl Agent {
         let alike = remotes.iter().find(|known| known.candidate.foundation == candidate.foundation);
         let foundation = alike.map(|known| known.foundation);
         if let Some(known) = remotes.iter_mut().find(|known| known.candidate.address == candidate.address) {
-            // Signalling is late: what a check revealed turns out to be announced (RFC 8838 §11.4).
+            // Signalling is late: what a check revealed turns out to be announced (RFC 8838 §11).
             if known.candidate.kind == CandidateKind::PeerReflexive {
                 known.candidate.kind = candidate.kind;
                 known.candidate.foundation = candidate.foundation;

@@ -291,7 +291,7 @@ impl Sender {
         if wrote {
             self.recovery.retransmit_now = false;
         }
-        // The timer starts anew with the earliest chunk (RFC 9260 §6.3.2 R2, §7.2.4).
+        // The timer starts anew with the earliest chunk (RFC 9260 §6.3.2 R1, §7.2.4).
         if self.expiry.is_none() && wrote {
             self.restart_timer(now, rto);
         }
