@@ -129,8 +129,7 @@ impl Receiver {
         if tsn != self.cumulative.next() {
             return self.receive_ahead(tsn, data, valid, inbox, drops);
         }
-        // What fills the first gap is taken even beyond the window, or a full reorder buffer could never be emptied.
-        if self.charged(inbox) + data.payload.len() + OVERHEAD > 2 * self.bounds.window {
+        if self.charged(inbox) + data.payload.len() + OVERHEAD > self.bound_in_order(inbox) {
             self.acknowledgement = Acknowledgement::Now;
             return Received::Dropped(DropReason::ReceiveBufferFull);
         }
@@ -257,6 +256,13 @@ impl Receiver {
     pub(crate) fn charged(&self, inbox: &Inbox) -> usize {
         let assembling = self.assembly.as_ref().map_or(0, |assembly| assembly.bytes.len());
         inbox.charged() + self.ahead.charged() + self.waiting + assembling
+    }
+
+    /// Bytes that may be held once the next fragment in order is taken. Beyond the window where only that fragment can
+    /// free what is held: behind the first gap, or in a message of which nothing can be read yet.
+    fn bound_in_order(&self, inbox: &Inbox) -> usize {
+        let frees_others = !self.gaps.is_empty() || inbox.charged() == 0;
+        if frees_others { 2 * self.bounds.window } else { self.bounds.window }
     }
 
     fn window(&self, inbox: &Inbox) -> usize {

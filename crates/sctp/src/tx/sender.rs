@@ -172,7 +172,9 @@ impl Sender {
         } else if acked.cumulative_moved || self.expiry.is_none() {
             self.restart_timer(now, rto);
         }
-        Ok(SackOutcome { alive: acked.bytes > 0 || acked.cumulative_moved || self.peer_window == 0 })
+        // A window that takes no packet is closed, even if it is not 0: what is sent then is a probe (RFC 9260 §6.1 A).
+        let probed = self.peer_window < self.packet_size;
+        Ok(SackOutcome { alive: acked.bytes > 0 || acked.cumulative_moved || probed })
     }
 
     /// Takes the cumulative acknowledgement of a SHUTDOWN.
