@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use antiphon_sctp::packet::{Chunk, Header, Packet, PacketWriter, kind, write_chunk};
 use antiphon_sctp::{AssociationState, CloseReason, Config, DropReason, Event, Reliability, StreamId};
+use antiphon_testkit::corpus;
 use antiphon_util::Rng;
 use common::{Link, Pair, ms, origin, pattern};
 
@@ -492,25 +493,8 @@ fn with_checksum(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn published_fuzzing_inputs_do_no_harm() {
-    let folder = std::env::var_os("ANTIPHON_CORPORA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora"),
-        PathBuf::from,
-    );
-    let mut folders = vec![folder.join("sctp")];
-    let mut inputs = 0;
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        for path in entries.map(|entry| entry.unwrap().path()) {
-            if path.is_dir() {
-                folders.push(path);
-            } else if let Ok(bytes) = std::fs::read(&path) {
-                harm(&bytes[..bytes.len().min(4_000)]);
-                inputs += 1;
-            }
-        }
-    }
-    if inputs == 0 {
-        println!("no corpora in {}", folder.display());
+    for (_, bytes) in corpus("sctp").into_iter().flatten() {
+        harm(&bytes[..bytes.len().min(4_000)]);
     }
 }
 

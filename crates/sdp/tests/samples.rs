@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use antiphon_sdp::{Candidate, Session, Setup};
+use antiphon_testkit::corpus;
 
 fn samples() -> Vec<(PathBuf, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
@@ -82,44 +83,24 @@ fn trickled_candidates_are_read() {
     assert!(count > 8);
 }
 
-fn corpora() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora");
-    let folder = std::env::var_os("ANTIPHON_CORPORA").map_or(beside, PathBuf::from);
-    folder.is_dir().then_some(folder)
-}
-
 #[test]
 fn published_descriptions_are_refused_or_written_as_they_were_read() {
-    let Some(corpora) = corpora() else {
-        println!("the corpora are absent");
-        return;
-    };
-    let mut folders = vec![corpora.join("sdp")];
+    let Some(files) = corpus("sdp") else { return };
     let (mut read, mut refused) = (0, 0);
-    while let Some(folder) = folders.pop() {
-        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            if path.is_dir() {
-                folders.push(path);
-                continue;
+    for (path, bytes) in files {
+        let text = String::from_utf8_lossy(&bytes);
+        match text.parse::<Session>() {
+            Err(error) => {
+                refused += 1;
+                println!("{}: {error}", path.display());
             }
-            let bytes = fs::read(&path).unwrap();
-            let text = String::from_utf8_lossy(&bytes);
-            match text.parse::<Session>() {
-                Err(error) => {
-                    refused += 1;
-                    println!("{}: {error}", path.display());
-                }
-                Ok(session) => {
-                    read += 1;
-                    let normal: String = text
-                        .trim_end()
-                        .lines()
-                        .flat_map(|line| [line.trim_end_matches('\r'), "\r\n"])
-                        .collect();
-                    let written = session.to_string();
-                    assert_eq!(written.trim_end(), normal.trim_end(), "{}", path.display());
-                    assert_eq!(written.parse::<Session>().unwrap(), session);
-                }
+            Ok(session) => {
+                read += 1;
+                let normal: String =
+                    text.trim_end().lines().flat_map(|line| [line.trim_end_matches('\r'), "\r\n"]).collect();
+                let written = session.to_string();
+                assert_eq!(written.trim_end(), normal.trim_end(), "{}", path.display());
+                assert_eq!(written.parse::<Session>().unwrap(), session);
             }
         }
     }

@@ -2,14 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use antiphon_crypto::{HashAlgorithm, HmacKey, Provider};
 use antiphon_stun::{
     Attribute, AttributeType, ErrorCode, Message, MessageBuilder, MessageType, Method, RawAttribute,
     TransactionId,
 };
-use antiphon_testkit::for_each_seed;
+use antiphon_testkit::{corpus, for_each_seed};
 use antiphon_util::{ParseError, Reader, Rng, Writer};
 
 /// RFC 5769 §2.1
@@ -311,36 +311,19 @@ fn arbitrary_messages_survive_the_round_trip() {
     });
 }
 
-fn corpora() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora");
-    let folder = std::env::var_os("ANTIPHON_CORPORA").map_or(beside, PathBuf::from);
-    folder.is_dir().then_some(folder)
-}
-
 #[test]
 fn published_messages_are_refused_or_written_as_they_were_read() {
-    let Some(corpora) = corpora() else {
-        println!("the corpora are absent");
-        return;
-    };
-    let mut folders = vec![corpora.join("stun")];
+    let Some(files) = corpus("stun") else { return };
     let (mut read, mut refused) = (0, 0);
-    while let Some(folder) = folders.pop() {
-        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let datagram = fs::read(&path).unwrap();
-            let Ok(message) = Message::try_from(&datagram[..]) else {
-                refused += 1;
-                continue;
-            };
-            read += 1;
-            let again = rewritten(&message);
-            let message_again = Message::try_from(&again[..]).unwrap();
-            assert!(message.attributes().eq(message_again.attributes()), "{}", path.display());
-        }
+    for (path, datagram) in files {
+        let Ok(message) = Message::try_from(&datagram[..]) else {
+            refused += 1;
+            continue;
+        };
+        read += 1;
+        let again = rewritten(&message);
+        let message_again = Message::try_from(&again[..]).unwrap();
+        assert!(message.attributes().eq(message_again.attributes()), "{}", path.display());
     }
     println!("{read} read, {refused} refused");
     assert!(read > 0 && refused > 0);

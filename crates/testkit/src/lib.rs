@@ -55,6 +55,7 @@
 
 mod chart;
 mod clock;
+mod corpora;
 mod link;
 mod loss;
 mod nat;
@@ -67,6 +68,7 @@ mod simulation;
 
 pub use chart::{Chart, Fate, Passage};
 pub use clock::origin;
+pub use corpora::{corpus, corpus_folder};
 pub use link::Link;
 pub use loss::Loss;
 pub use nat::{Nat, NatBehaviour};

@@ -5,7 +5,7 @@ use antiphon_crypto::{
     PeerCertificate, PeerCertificateError, Provider, SignatureScheme,
 };
 
-use crate::{corpora, providers};
+use crate::providers;
 
 const AEADS: [AeadAlgorithm; 3] =
     [AeadAlgorithm::Aes128Gcm, AeadAlgorithm::Aes256Gcm, AeadAlgorithm::ChaCha20Poly1305];
@@ -218,7 +218,7 @@ fn a_certificate_cut_anywhere_or_followed_by_bytes_is_refused() {
 
 #[test]
 fn malformed_certificates_do_not_panic() {
-    let Some(folder) = corpora::folder("x509") else { return };
+    let Some(folder) = antiphon_testkit::corpus_folder("x509") else { return };
     let mut pending = vec![folder];
     let mut read = 0;
     while let Some(folder) = pending.pop() {

@@ -3,11 +3,11 @@
 use antiphon_crypto::{AeadAlgorithm, Group, HashAlgorithm, KeyKind, Provider, PublicKey, SignatureScheme};
 use serde_json::Value;
 
-use crate::{corpora, hex, providers};
+use crate::{hex, providers};
 
 /// Calls `check(group, test)` for each case; it says whether the case worked.
 fn run(file: &str, mut check: impl FnMut(Provider, &Value, &Value) -> Option<bool>) {
-    let Some(folder) = corpora::folder("crypto/wycheproof") else { return };
+    let Some(folder) = antiphon_testkit::corpus_folder("crypto/wycheproof") else { return };
     let vectors: Value = serde_json::from_slice(&std::fs::read(folder.join(file)).unwrap()).unwrap();
     for provider in providers() {
         let mut checked = 0;

@@ -1,36 +1,10 @@
 //! Other projects' inputs, fed to a connection in each state: no panic, no loop, no event that only a peer could cause.
 
-use std::path::{Path, PathBuf};
-
 use antiphon_dtls::{Connection, Event};
-use antiphon_testkit::origin;
+use antiphon_testkit::{corpus, origin};
 use antiphon_util::Rng;
 
 use crate::{configs, connected};
-
-/// The folder `name` of the corpora: below `ANTIPHON_CORPORA`, or beside the repository. Says so where it is absent.
-fn folder(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("ANTIPHON_CORPORA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora"),
-        PathBuf::from,
-    );
-    let folder = Some(root.join(name)).filter(|folder| folder.is_dir());
-    if folder.is_none() {
-        println!("corpora absent: {name} not replayed");
-    }
-    folder
-}
-
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, found);
-        } else {
-            found.push(path);
-        }
-    }
-}
 
 /// The datagrams of BoringSSL's fuzzer format: parts with a 16-bit tag, then datagrams with a 24-bit length each. Whatever
 /// does not fit is one datagram.
@@ -48,19 +22,17 @@ fn datagrams(bytes: &[u8]) -> Vec<Vec<u8>> {
 
 #[test]
 fn inputs_that_broke_others_do_no_harm() {
-    let Some(folder) = folder("dtls") else { return };
-    let mut found = Vec::new();
-    files(&folder, &mut found);
+    let Some(found) = corpus("dtls") else { return };
     assert!(found.len() > 100);
     let now = origin();
     let mut established = connected(6);
-    for (index, path) in found.iter().enumerate() {
+    for (index, (path, bytes)) in found.iter().enumerate() {
         let (client, server) = configs();
         let mut client = Connection::client(client, Rng::from_test_seed(index as u64));
         let mut server = Connection::server(server, Rng::from_test_seed(index as u64));
         client.start(now, None);
         server.start(now, None);
-        for mut datagram in datagrams(&std::fs::read(path).unwrap()) {
+        for mut datagram in datagrams(bytes) {
             let connections = [&mut client, &mut server, &mut established.left_mut().connection];
             for connection in connections {
                 connection.handle_datagram(now, &mut datagram.clone(), |_| panic!("data of nobody"));
