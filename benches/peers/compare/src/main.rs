@@ -16,7 +16,7 @@ use clap::Parser;
 use peers_harness::{Report, Status, Workload};
 
 /// Every peer, in the order of the table: the name of its package is `peer-` and this.
-const PEERS: [&str; 6] = ["webrtc", "rtc", "str0m", "rustrtc", "datachannel", "quinn"];
+const PEERS: [&str; 7] = ["antiphon", "webrtc", "rtc", "str0m", "rustrtc", "datachannel", "quinn"];
 
 /// Beyond what a workload is to take, how long a process may last.
 const GRACE: Duration = Duration::from_secs(20);
@@ -36,7 +36,7 @@ struct Arguments {
     #[arg(long)]
     output: Option<PathBuf>,
 
-    /// How often each workload is run; the table has the median of the goodputs, and of what else comes in columns.
+    /// How often each workload is run; the table has the medians.
     #[arg(long, default_value_t = 1)]
     runs: usize,
 }
@@ -118,7 +118,8 @@ fn expected(workload: Workload) -> Duration {
         | Workload::PingPong { seconds, .. }
         | Workload::SetUp { seconds, .. }
         | Workload::Opening { seconds } => Duration::from_secs_f64(seconds),
-        Workload::Idle { .. } => Duration::from_secs(20),
+        // Some take a second for a pair.
+        Workload::Idle { pairs } => Duration::from_millis(1_500 * pairs as u64),
     }
 }
 
