@@ -285,6 +285,8 @@ impl Channels {
         let Some(channel) = self.channels.remove(&id) else { return };
         if let Some(stream) = channel.stream {
             self.by_stream.remove(&stream);
+            // Or a peer that opens and closes channels while nothing can be sent would have them pile up.
+            self.waiting.retain(|(waiting, _)| *waiting != stream);
             self.free_from = match self.role {
                 Some(role) if is_of(role, stream) => self.free_from.min(stream.0),
                 _ => self.free_from,
