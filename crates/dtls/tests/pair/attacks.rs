@@ -216,3 +216,54 @@ fn nothing_is_handled_before_the_start_and_after_the_end() {
     assert_eq!(connection.poll_event(), None);
     assert_eq!(connection.poll_transmit(now, &mut Vec::new()), None);
 }
+
+#[test]
+fn a_hello_without_extended_master_secret_is_refused() {
+    let mut hello = vec![0xfe, 0xfd];
+    hello.extend([7; 32]);
+    // No session id, no cookie, one suite, no compression, no extensions.
+    hello.extend([0, 0, 0, 2, 0xc0, 0x2b, 1, 0]);
+    let mut pair = ends(12, Link::default(), configs());
+    pair.inject_rightward(&message(1, 0, &hello));
+    pair.run_for(Duration::from_millis(10));
+    let reason = CloseReason::Handshake(HandshakeError::NoExtendedMasterSecret);
+    assert_eq!(pair.right().events, [Event::Closed(reason)]);
+}
+
+/// Where the record of a CertificateVerify stands in `datagram`.
+fn certificate_verify(datagram: &[u8]) -> Option<std::ops::Range<usize>> {
+    let mut at = 0;
+    while at + 13 < datagram.len() {
+        let end = at + 13 + usize::from(u16::from_be_bytes([datagram[at + 11], datagram[at + 12]]));
+        if datagram[at..at + 5] == [22, 0xfe, 0xfd, 0, 0] && datagram[at + 13] == 15 {
+            return Some(at..end);
+        }
+        at = end;
+    }
+    None
+}
+
+#[test]
+fn a_certificate_without_proof_of_its_key_is_refused() {
+    let mut pair = ends(13, Link::with_delay(DELAY), configs());
+    pair.intercept(|rightward, packet| {
+        if rightward && let Some(record) = certificate_verify(packet.datagram) {
+            packet.datagram[record.end - 1] ^= 1;
+        }
+        true
+    });
+    pair.run_for(Duration::from_secs(60));
+    let reason = CloseReason::Handshake(HandshakeError::BadSignature);
+    assert_eq!(pair.right().events, [Event::Closed(reason)]);
+
+    let mut pair = ends(14, Link::with_delay(DELAY), configs());
+    pair.intercept(|rightward, packet| {
+        if rightward && let Some(record) = certificate_verify(packet.datagram) {
+            packet.datagram.drain(record);
+        }
+        true
+    });
+    pair.run_for(Duration::from_secs(60));
+    assert!(!pair.right().events.contains(&Event::Connected), "{}", pair.chart());
+    assert!(!pair.left().events.contains(&Event::Connected));
+}

@@ -276,6 +276,27 @@ fn credentials_are_accepted_up_to_their_limit() {
 }
 
 #[test]
+fn local_addresses_and_servers_are_taken_up_to_their_limits() {
+    for count in [32, 320] {
+        let config = Config::new(Provider::default(), Role::Controlling);
+        let mut agent = antiphon_ice::Agent::new(config, antiphon_util::Rng::from_test_seed(1));
+        for index in 0..count {
+            agent.add_local_address(antiphon_testkit::origin(), from(index).remote);
+        }
+        assert_eq!(agent.local_candidates().len(), 32);
+    }
+    for count in [8, 80] {
+        let mut script = Script::before_signalling(Config::new(Provider::default(), Role::Controlling));
+        for index in 0..count {
+            script.agent.add_stun_server(script.now, from(index).remote);
+        }
+        let sent = script.pass(ms(60_000));
+        let asked: std::collections::BTreeSet<_> = sent.iter().map(|sent| sent.path.remote).collect();
+        assert_eq!(asked.len(), 8);
+    }
+}
+
+#[test]
 fn unusable_candidates_are_refused() {
     let mut script = Script::new(Role::Controlling);
     for address in ["0.0.0.0:1", "[::]:1", "192.0.2.1:0", "224.0.0.1:1", "[ff02::1]:1", "255.255.255.255:1"] {
