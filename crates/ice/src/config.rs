@@ -70,20 +70,21 @@ impl Config {
             limits: Limits::default(),
             pacing: Duration::from_millis(50),
             // RFC 8445 §14.3 asks for 500 ms at least. Browsers repeat an unanswered check several times as fast, and
-            // each check is small; this begins with 250 ms and doubles. The whole lasts 39.75 s, so that a
-            // check outlives the patience of RFC 8863.
+            // each check is small; this begins with 250 ms and doubles up to a second, as with a few lost checks more
+            // would be many seconds of waiting. The whole lasts 39.75 s, so that a check outlives the patience of
+            // RFC 8863.
             check_timing: Timing {
                 timeout: Duration::from_millis(250),
-                max_timeout: Duration::from_secs(16),
-                max_requests: 8,
-                last_wait: Duration::from_secs(8),
+                max_timeout: Duration::from_secs(1),
+                max_requests: 40,
+                last_wait: Duration::from_secs(1),
             },
             // An absent STUN server must not hold up a caller that waits for gathering to complete.
             gathering_timing: Timing {
                 timeout: Duration::from_millis(250),
-                max_timeout: Duration::MAX,
-                max_requests: 5,
-                last_wait: Duration::from_secs(2),
+                max_timeout: Duration::from_secs(1),
+                max_requests: 7,
+                last_wait: Duration::from_secs(1),
             },
             nomination_patience: Duration::from_millis(200),
             patience: Duration::from_millis(39_500),

