@@ -119,7 +119,7 @@ const operations = {
   close: () => connection.close(),
 };
 
-const call = async (request) => {
+window.call = async (request) => {
   const operation = operations[request.op];
   if (!operation) throw new Error(`no operation ${request.op}`);
   return (await operation(request)) ?? null;

@@ -1,6 +1,7 @@
 //! Data channels between Antiphon and aiortc.
 #![allow(clippy::indexing_slicing, reason = "a JSON value gives null where there is nothing")]
 
+#[allow(dead_code, reason = "its candidates come in its descriptions")]
 mod scenarios;
 
 use antiphon_interop::Aiortc;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use antiphon_interop::Chromium;
+use antiphon_interop::{Browser, Chromium};
 use antiphon_testkit::left_out;
 use anyhow::{Context, Result};
 use fantoccini::Locator;
@@ -50,14 +50,14 @@ fn example(name: &str) -> Result<PathBuf> {
     Ok(profile.join("examples").join(name))
 }
 
-async fn wait_for(browser: &Chromium, selector: &str) -> Result<()> {
+async fn wait_for(browser: &Browser, selector: &str) -> Result<()> {
     let found =
         browser.client().wait().at_most(Duration::from_secs(30)).for_element(Locator::Css(selector)).await;
     found.map(drop).with_context(|| selector.to_owned())
 }
 
 /// Waits until the page lists a message of somebody that says `text`.
-async fn wait_for_message(browser: &Chromium, class: &str, text: &str) -> Result<()> {
+async fn wait_for_message(browser: &Browser, class: &str, text: &str) -> Result<()> {
     let path = format!(
         "//ol[@id='messages']/li[contains(concat(' ',@class,' '),' {class} ')][contains(.,'{text}')]"
     );
@@ -66,12 +66,12 @@ async fn wait_for_message(browser: &Chromium, class: &str, text: &str) -> Result
     found.map(drop).with_context(|| format!("{class}: {text}"))
 }
 
-async fn say(browser: &Chromium, text: &str) -> Result<()> {
+async fn say(browser: &Browser, text: &str) -> Result<()> {
     browser.client().find(Locator::Id("text")).await?.send_keys(text).await?;
     Ok(browser.client().find(Locator::Id("send")).await?.click().await?)
 }
 
-async fn click(browser: &Chromium, id: &str) -> Result<()> {
+async fn click(browser: &Browser, id: &str) -> Result<()> {
     Ok(browser.client().find(Locator::Id(id)).await?.click().await?)
 }
 

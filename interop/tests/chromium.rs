@@ -3,7 +3,6 @@
 
 mod scenarios;
 
-use antiphon::{ConnectionState, Event, IceCandidate};
 use antiphon_interop::{ChannelInit, Chromium, Payload};
 use antiphon_testkit::left_out;
 use anyhow::{Context, Result};
@@ -118,38 +117,7 @@ async fn candidates_trickle_both_ways() -> Result<()> {
         return Ok(());
     }
     let mut browser = Chromium::start().await?;
-    let connection = scenarios::antiphon().await?;
-    browser.create_channel("main", &ChannelInit::default()).await?;
-    scenarios::set_remote(&connection, &browser.offer_early().await?).await?;
-    connection.set_local_description(None).await?;
-    // Before gathering is complete, the description may have no candidate at all.
-    let answer = serde_json::to_value(connection.local_description().context("an answer")?)?;
-    browser.accept(&answer).await?;
-    while let Some(event) = scenarios::soon("an event", connection.next_event()).await? {
-        if let Event::IceCandidate(candidate) = event {
-            browser.add_candidate(&serde_json::to_value(&candidate)?).await?;
-            if candidate.is_none() {
-                break;
-            }
-        }
-    }
-    let mut known = 0;
-    while known == 0 || connection.connection_state() != ConnectionState::Connected {
-        let candidates = browser.candidates(known).await?;
-        known += candidates.len();
-        for candidate in candidates {
-            let end = candidate.is_null();
-            let candidate: Option<IceCandidate> = serde_json::from_value(candidate)?;
-            connection.add_ice_candidate(candidate).await?;
-            if end {
-                scenarios::soon("connecting", connection.connected()).await??;
-            }
-        }
-    }
-    let channel = scenarios::soon("their channel", connection.accept_data_channel()).await??;
-    scenarios::soon("sending", channel.send("trickled")).await??;
-    assert_eq!(browser.receive("main", 1).await?, [Payload::Text("trickled".into())]);
-    connection.close();
+    scenarios::trickle(&mut browser).await?;
     browser.quit().await
 }
 

@@ -18,8 +18,8 @@ mod test;
 const USAGE: &str = "\
 cargo xtask TASK
 
-  test [--without NAME,..] [-- ARG..]  all tests, with real peers (chromium, aiortc, openssl), which are installed
-                                       where they are missing; ARG goes to `cargo test`
+  test [--without NAME,..] [-- ARG..]  all tests, with real peers (chromium, firefox, aiortc, openssl), which are
+                                       installed where they are missing; ARG goes to `cargo test`
   peers [--without NAME,..]            installs the real peers and stops
   fuzz [TARGET|all] [SECONDS]          fuzzes one target or each in turn, 60 seconds each unless told
   soak [MINUTES]                       every seeded test with many seeds, then each fuzz target for MINUTES (10)

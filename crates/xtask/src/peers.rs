@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell::{command, output, root, run};
+use crate::shell::{cargo_install, command, output, root, run};
 
 /// The newest release that the tests were written against.
 const AIORTC: &str = "aiortc==1.16.0";
@@ -16,6 +16,8 @@ const AIORTC: &str = "aiortc==1.16.0";
 pub(crate) enum Peer {
     /// Headless Chromium and its WebDriver.
     Chromium,
+    /// Headless Firefox and its WebDriver, in network namespaces that the tests make.
+    Firefox,
     /// The Python peer, in an environment of its own.
     Aiortc,
     /// The command-line tool, a DTLS client and server.
@@ -23,11 +25,12 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 3] = [Self::Chromium, Self::Aiortc, Self::Openssl];
+    pub(crate) const ALL: [Self; 4] = [Self::Chromium, Self::Firefox, Self::Aiortc, Self::Openssl];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Chromium => "chromium",
+            Self::Firefox => "firefox",
             Self::Aiortc => "aiortc",
             Self::Openssl => "openssl",
         }
@@ -41,6 +44,12 @@ impl Peer {
                 let driver = output(command("chromedriver").arg("--version"))?;
                 Some(format!("{browser}, {}", driver.split(" (").next().unwrap_or_default()))
             }
+            Self::Firefox => {
+                let browser = output(command("firefox-esr").arg("--version"))?;
+                let driver = output(command("geckodriver").arg("--version"))?;
+                output(command("ip").arg("-V"))?;
+                Some(format!("{browser}, {}", driver.lines().next().unwrap_or_default().trim()))
+            }
             Self::Aiortc => {
                 let script = "import aiortc; print('aiortc', aiortc.__version__)";
                 output(command(python()).args(["-c", script]))
@@ -52,6 +61,11 @@ impl Peer {
     fn install(self) -> Result<()> {
         match self {
             Self::Chromium => apt_install(&["chromium", "chromium-driver"]),
+            Self::Firefox => {
+                apt_install(&["firefox-esr", "iproute2"])?;
+                // No other package of it installs without the network at large.
+                cargo_install("geckodriver")
+            }
             Self::Aiortc => install_aiortc(),
             Self::Openssl => apt_install(&["openssl"]),
         }
@@ -60,6 +74,7 @@ impl Peer {
 
 /// Takes `--without NAME,..` from the front of `arguments`; gives the names and what is left.
 pub(crate) fn parse_without(arguments: &[String]) -> Result<(Vec<Peer>, &[String])> {
+    let known = Peer::ALL.map(Peer::name);
     let (mut without, mut rest) = (Vec::new(), arguments);
     while let Some((flag, behind)) = rest.split_first() {
         let (names, behind) = match (flag.strip_prefix("--without="), flag.as_str()) {
@@ -72,7 +87,7 @@ pub(crate) fn parse_without(arguments: &[String]) -> Result<(Vec<Peer>, &[String
         };
         for name in names.split(',').filter(|name| !name.is_empty()) {
             let peer = Peer::ALL.into_iter().find(|peer| peer.name() == name);
-            without.push(peer.with_context(|| format!("no peer {name}: chromium, aiortc or openssl"))?);
+            without.push(peer.with_context(|| format!("no peer {name}; there are: {}", known.join(", ")))?);
         }
         rest = behind;
     }

@@ -58,7 +58,11 @@ pub(crate) fn ensure_cargo_tool(name: &str) -> Result<()> {
     if output(cargo(&[name, "--version"]).env_remove("RUSTUP_TOOLCHAIN")).is_some() {
         return Ok(());
     }
-    let package = format!("cargo-{name}");
+    cargo_install(&format!("cargo-{name}"))
+}
+
+/// Installs the programs of a package for the user.
+pub(crate) fn cargo_install(package: &str) -> Result<()> {
     // A target directory that was set for the workspace would be filled with a tool's build.
-    run(cargo(&["install", "--locked", "--quiet", &package]).env_remove("CARGO_TARGET_DIR"))
+    run(cargo(&["install", "--locked", "--quiet", package]).env_remove("CARGO_TARGET_DIR"))
 }

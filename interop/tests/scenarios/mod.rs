@@ -3,7 +3,10 @@
 use std::future::Future;
 use std::time::Duration;
 
-use antiphon::{Configuration, DataChannel, DataChannelInit, Message, PeerConnection, SessionDescription};
+use antiphon::{
+    Configuration, ConnectionState, DataChannel, DataChannelInit, Event, IceCandidate, Message,
+    PeerConnection, SessionDescription,
+};
 use antiphon_interop::{ChannelInit, Driver, Payload, Remote};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -210,6 +213,43 @@ pub(crate) async fn closing(
     }
     assert!(soon("the end", last.recv()).await?.is_err());
     soon("closing", last.closed()).await
+}
+
+/// Candidates one by one in both directions, after an offer of the peer that has none.
+pub(crate) async fn trickle(remote: &mut Remote<impl Driver>) -> Result<()> {
+    let connection = antiphon().await?;
+    remote.create_channel("main", &ChannelInit::default()).await?;
+    set_remote(&connection, &remote.offer_early().await?).await?;
+    connection.set_local_description(None).await?;
+    // Before gathering is complete, the description may have no candidate at all.
+    let answer = serde_json::to_value(connection.local_description().context("an answer")?)?;
+    remote.accept(&answer).await?;
+    while let Some(event) = soon("an event", connection.next_event()).await? {
+        if let Event::IceCandidate(candidate) = event {
+            remote.add_candidate(&serde_json::to_value(&candidate)?).await?;
+            if candidate.is_none() {
+                break;
+            }
+        }
+    }
+    let mut known = 0;
+    while known == 0 || connection.connection_state() != ConnectionState::Connected {
+        let candidates = remote.candidates(known).await?;
+        known += candidates.len();
+        for candidate in candidates {
+            let end = candidate.is_null();
+            let candidate: Option<IceCandidate> = serde_json::from_value(candidate)?;
+            connection.add_ice_candidate(candidate).await?;
+            if end {
+                soon("connecting", connection.connected()).await??;
+            }
+        }
+    }
+    let channel = soon("their channel", connection.accept_data_channel()).await??;
+    soon("sending", channel.send("trickled")).await??;
+    assert_eq!(remote.receive("main", 1).await?, [Payload::Text("trickled".into())]);
+    connection.close();
+    Ok(())
 }
 
 /// A peer whose certificate is not the one described is not connected to.
