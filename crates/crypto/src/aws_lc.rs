@@ -1,11 +1,13 @@
 //! The backend over aws-lc-rs.
 
+use aws_lc_rs::aead::quic;
 use aws_lc_rs::signature::KeyPair as _;
-use aws_lc_rs::{aead, agreement, digest, error, hmac, rand, signature};
+use aws_lc_rs::{aead, agreement, digest, error, hmac, kem, rand, signature};
 
 use crate::aead::{Aead, NONCE_LEN, Tag};
-use crate::agreement::Agreement;
+use crate::agreement::{Agreement, Decapsulation};
 use crate::hash::Hmac;
+use crate::mask::{MASK_SAMPLE_LEN, Mask};
 use crate::provider::Backend;
 use crate::signature::{PrivateKeyDer, Signer};
 use crate::{AeadAlgorithm, Digest, Group, HashAlgorithm, KeyKind, PublicKey, Secret, SignatureScheme};
@@ -60,10 +62,36 @@ impl Backend for AwsLc {
             Group::X25519 => &agreement::X25519,
             Group::P256 => &agreement::ECDH_P256,
             Group::P384 => &agreement::ECDH_P384,
+            Group::X25519MlKem768 | Group::P256MlKem768 => return None,
         };
         let private = agreement::EphemeralPrivateKey::generate(algorithm, &rand::SystemRandom::new()).ok()?;
         let public = private.compute_public_key().ok()?;
         Some(Box::new(Ephemeral { private, public }))
+    }
+
+    fn mask(&self, algorithm: AeadAlgorithm, key: &[u8]) -> Option<Box<dyn Mask>> {
+        let algorithm = match algorithm {
+            AeadAlgorithm::Aes128Gcm => &quic::AES_128,
+            AeadAlgorithm::Aes256Gcm => &quic::AES_256,
+            AeadAlgorithm::ChaCha20Poly1305 => &quic::CHACHA20,
+        };
+        Some(Box::new(NumberKey(quic::HeaderProtectionKey::new(algorithm, key).ok()?)))
+    }
+
+    fn decapsulation_key(&self) -> Option<Box<dyn Decapsulation>> {
+        let private = kem::DecapsulationKey::generate(&kem::ML_KEM_768).ok()?;
+        let public = private.encapsulation_key().ok()?.key_bytes().ok()?.as_ref().to_vec();
+        Some(Box::new(MlKem { private, public }))
+    }
+
+    fn encapsulate(&self, key: &[u8]) -> Option<(Vec<u8>, Secret)> {
+        let key = kem::EncapsulationKey::new(&kem::ML_KEM_768, key).ok()?;
+        let (ciphertext, secret) = key.encapsulate().ok()?;
+        Some((ciphertext.as_ref().to_vec(), Secret::new(secret.as_ref().to_vec())))
+    }
+
+    fn has_ml_kem(&self) -> bool {
+        true
     }
 
     fn verify(&self, key: &PublicKey, scheme: SignatureScheme, message: &[u8], signature: &[u8]) -> bool {
@@ -128,6 +156,31 @@ impl Aead for RecordKey {
 
     fn open<'a>(&self, nonce: [u8; NONCE_LEN], aad: &[u8], data: &'a mut [u8]) -> Option<&'a mut [u8]> {
         self.0.open_in_place(aead::Nonce::assume_unique_for_key(nonce), aead::Aad::from(aad), data).ok()
+    }
+}
+
+/// QUIC hides its packet numbers in the same way (RFC 9001 §5.4.3, §5.4.4).
+struct NumberKey(quic::HeaderProtectionKey);
+
+impl Mask for NumberKey {
+    fn mask(&self, sample: &[u8; MASK_SAMPLE_LEN]) -> Option<[u8; 5]> {
+        self.0.new_mask(sample).ok()
+    }
+}
+
+struct MlKem {
+    private: kem::DecapsulationKey,
+    public: Vec<u8>,
+}
+
+impl Decapsulation for MlKem {
+    fn encapsulation_key(&self) -> &[u8] {
+        &self.public
+    }
+
+    fn decapsulate(self: Box<Self>, ciphertext: &[u8]) -> Option<Secret> {
+        let secret = self.private.decapsulate(ciphertext.into()).ok()?;
+        Some(Secret::new(secret.as_ref().to_vec()))
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! [`Provider`] names the backend and makes everything else:
 //!
-//! * hashes and [`HmacKey`];
+//! * hashes, [`HmacKey`] and [`HkdfKey`];
 //! * [`SealingKey`] and [`OpeningKey`]: AEAD in place. A sealing key owns its counter; nobody hands it a nonce;
-//! * [`KeyAgreement`]: ephemeral Diffie-Hellman over X25519, P-256 and P-384;
+//! * [`MaskKey`]: hides the record numbers of DTLS 1.3;
+//! * [`KeyAgreement`]: ephemeral Diffie-Hellman over X25519, P-256 and P-384, and hybrids with ML-KEM-768 (aws-lc-rs only);
 //! * [`Certificate`], ours, generated or given by the user, and [`PeerCertificate`], whose [`Fingerprint`] is compared
 //!   (RFC 8122) and whose [`PublicKey`] verifies signatures (ECDSA, RSA PKCS#1 v1.5 and PSS).
 //!
@@ -29,6 +30,8 @@ mod aws_lc;
 mod certificate;
 mod fingerprint;
 mod hash;
+mod hkdf;
+mod mask;
 mod provider;
 #[cfg(feature = "ring")]
 mod ring;
@@ -42,6 +45,8 @@ pub use agreement::{Group, KeyAgreement, PublicValueError};
 pub use certificate::{Certificate, CertificateError, PeerCertificate, PeerCertificateError};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use hash::{Digest, HashAlgorithm, HmacKey};
+pub use hkdf::{HkdfKey, OutputLengthError};
+pub use mask::{MASK_SAMPLE_LEN, MaskKey};
 pub use provider::Provider;
 pub use secret::Secret;
 pub use signature::{KeyKind, PublicKey, SignatureScheme};

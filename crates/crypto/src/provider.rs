@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use crate::aead::{Aead, NONCE_LEN};
-use crate::agreement::Agreement;
+use crate::agreement::{self, Agreement, Decapsulation};
 use crate::hash::Hmac;
+use crate::mask::Mask;
 use crate::signature::{PrivateKeyDer, Signer};
 use crate::{
-    AeadAlgorithm, Digest, Group, HashAlgorithm, HmacKey, KeyAgreement, KeyKind, KeyLengthError, OpeningKey,
-    PublicKey, SealingKey, SignatureScheme,
+    AeadAlgorithm, Digest, Group, HashAlgorithm, HmacKey, KeyAgreement, KeyKind, KeyLengthError, MaskKey,
+    OpeningKey, PublicKey, PublicValueError, SealingKey, Secret, SignatureScheme,
 };
 
 /// One backend's primitives.
@@ -18,7 +19,14 @@ pub(crate) trait Backend: Send + Sync {
     fn hmac(&self, algorithm: HashAlgorithm, key: &[u8]) -> Box<dyn Hmac>;
     fn random(&self, bytes: &mut [u8]);
     fn aead(&self, algorithm: AeadAlgorithm, key: &[u8]) -> Option<Box<dyn Aead>>;
+    fn mask(&self, algorithm: AeadAlgorithm, key: &[u8]) -> Option<Box<dyn Mask>>;
+    /// A private value of a group that is no hybrid.
     fn key_agreement(&self, group: Group) -> Option<Box<dyn Agreement>>;
+    /// A fresh private key of ML-KEM-768, where the backend has it.
+    fn decapsulation_key(&self) -> Option<Box<dyn Decapsulation>>;
+    /// A ciphertext for the owner of an encapsulation key of ML-KEM-768, and the secret in it.
+    fn encapsulate(&self, key: &[u8]) -> Option<(Vec<u8>, Secret)>;
+    fn has_ml_kem(&self) -> bool;
     fn verify(&self, key: &PublicKey, scheme: SignatureScheme, message: &[u8], signature: &[u8]) -> bool;
     /// A fresh ECDSA P-256 key.
     fn generate_signer(&self) -> Option<Box<dyn Signer>>;
@@ -91,9 +99,34 @@ impl Provider {
         Ok(OpeningKey::new(self.0.aead(algorithm, key).ok_or(KeyLengthError)?, base))
     }
 
-    /// A fresh private value of `group`, or `None` where the backend lacks the group.
+    /// A key that makes masks for record numbers.
+    ///
+    /// # Errors
+    /// [`KeyLengthError`] where `key` has not the length of the algorithm's keys.
+    pub fn mask_key(&self, algorithm: AeadAlgorithm, key: &[u8]) -> Result<MaskKey, KeyLengthError> {
+        Ok(MaskKey(self.0.mask(algorithm, key).ok_or(KeyLengthError)?))
+    }
+
+    /// Whether the backend has the group; ring lacks the hybrids.
+    pub fn supports(&self, group: Group) -> bool {
+        !group.is_hybrid() || self.0.has_ml_kem()
+    }
+
+    /// A fresh private value of `group` for the end that begins, or `None` where the backend lacks the group.
     pub fn key_agreement(&self, group: Group) -> Option<KeyAgreement> {
-        Some(KeyAgreement::new(group, self.0.key_agreement(group)?))
+        KeyAgreement::new(self.0, group)
+    }
+
+    /// What the end that answers the public value `peer` sends back, and the secret shared.
+    ///
+    /// # Errors
+    /// [`PublicValueError`] where `peer` is no valid public value of the group, or the backend lacks the group.
+    pub fn answer_key_agreement(
+        &self,
+        group: Group,
+        peer: &[u8],
+    ) -> Result<(Vec<u8>, Secret), PublicValueError> {
+        agreement::answer(self.0, group, peer).ok_or(PublicValueError)
     }
 
     /// Whether `signature` is one over `message` that the owner of `key` made with `scheme`.

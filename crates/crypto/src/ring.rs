@@ -1,12 +1,14 @@
 //! The backend over ring.
 
+use ring::aead::quic;
 use ring::rand::SecureRandom as _;
 use ring::signature::KeyPair as _;
 use ring::{aead, agreement, digest, hmac, rand, signature};
 
 use crate::aead::{Aead, NONCE_LEN, Tag};
-use crate::agreement::Agreement;
+use crate::agreement::{Agreement, Decapsulation};
 use crate::hash::Hmac;
+use crate::mask::{MASK_SAMPLE_LEN, Mask};
 use crate::provider::Backend;
 use crate::signature::{PrivateKeyDer, Signer};
 use crate::{AeadAlgorithm, Digest, Group, HashAlgorithm, KeyKind, PublicKey, Secret, SignatureScheme};
@@ -61,10 +63,32 @@ impl Backend for Ring {
             Group::X25519 => &agreement::X25519,
             Group::P256 => &agreement::ECDH_P256,
             Group::P384 => &agreement::ECDH_P384,
+            Group::X25519MlKem768 | Group::P256MlKem768 => return None,
         };
         let private = agreement::EphemeralPrivateKey::generate(algorithm, &rand::SystemRandom::new()).ok()?;
         let public = private.compute_public_key().ok()?;
         Some(Box::new(Ephemeral { private, public }))
+    }
+
+    fn mask(&self, algorithm: AeadAlgorithm, key: &[u8]) -> Option<Box<dyn Mask>> {
+        let algorithm = match algorithm {
+            AeadAlgorithm::Aes128Gcm => &quic::AES_128,
+            AeadAlgorithm::Aes256Gcm => &quic::AES_256,
+            AeadAlgorithm::ChaCha20Poly1305 => &quic::CHACHA20,
+        };
+        Some(Box::new(NumberKey(quic::HeaderProtectionKey::new(algorithm, key).ok()?)))
+    }
+
+    fn decapsulation_key(&self) -> Option<Box<dyn Decapsulation>> {
+        None
+    }
+
+    fn encapsulate(&self, _key: &[u8]) -> Option<(Vec<u8>, Secret)> {
+        None
+    }
+
+    fn has_ml_kem(&self) -> bool {
+        false
     }
 
     fn verify(&self, key: &PublicKey, scheme: SignatureScheme, message: &[u8], signature: &[u8]) -> bool {
@@ -131,6 +155,15 @@ impl Aead for RecordKey {
 
     fn open<'a>(&self, nonce: [u8; NONCE_LEN], aad: &[u8], data: &'a mut [u8]) -> Option<&'a mut [u8]> {
         self.0.open_in_place(aead::Nonce::assume_unique_for_key(nonce), aead::Aad::from(aad), data).ok()
+    }
+}
+
+/// QUIC hides its packet numbers in the same way (RFC 9001 §5.4.3, §5.4.4).
+struct NumberKey(quic::HeaderProtectionKey);
+
+impl Mask for NumberKey {
+    fn mask(&self, sample: &[u8; MASK_SAMPLE_LEN]) -> Option<[u8; 5]> {
+        self.0.new_mask(sample).ok()
     }
 }
 

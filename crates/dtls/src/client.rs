@@ -184,7 +184,8 @@ pub(crate) struct AwaitServerKeyExchange {
 impl AwaitServerKeyExchange {
     fn key_exchange(mut self, core: &Core, message: &Message) -> Result<Client, HandshakeError> {
         let exchange = message.read(ServerKeyExchange::parse)?;
-        let group = core.config.groups.iter().copied().find(|group| group_code(*group) == exchange.group);
+        let mut groups = core.config.groups.iter().copied().filter(|group| !group.is_hybrid());
+        let group = groups.find(|group| group_code(*group) == exchange.group);
         let group = group.ok_or(HandshakeError::IllegalParameter)?;
         let Randoms { client, server } = &self.negotiated.randoms;
         let parameters = ServerKeyExchange::parameters(exchange.group, &exchange.public_value);

@@ -121,7 +121,7 @@ impl Core {
     }
 
     pub(crate) fn group_codes(&self) -> Vec<u16> {
-        self.config.groups.iter().map(|group| group_code(*group)).collect()
+        self.config.groups.iter().filter(|group| !group.is_hybrid()).map(|group| group_code(*group)).collect()
     }
 }
 

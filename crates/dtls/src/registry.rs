@@ -122,6 +122,8 @@ pub(crate) fn group_code(group: Group) -> u16 {
         Group::P256 => 23,
         Group::P384 => 24,
         Group::X25519 => 29,
+        Group::P256MlKem768 => 0x11eb,
+        Group::X25519MlKem768 => 0x11ec,
     }
 }
 

@@ -120,7 +120,11 @@ impl Choice {
             });
         // RFC 8422 §4: a client without the extension leaves the choice to us; P-256 is what everybody has.
         let group = match &extensions.groups {
-            Some(groups) => config.groups.iter().copied().find(|group| groups.contains(&group_code(*group))),
+            Some(groups) => config
+                .groups
+                .iter()
+                .copied()
+                .find(|group| !group.is_hybrid() && groups.contains(&group_code(*group))),
             None => Some(Group::P256),
         };
         let schemes = extensions.signature_schemes.as_deref().unwrap_or_default();

@@ -5,7 +5,7 @@ use antiphon_crypto::{
     PeerCertificate, PeerCertificateError, Provider, SignatureScheme,
 };
 
-use crate::providers;
+use crate::{hex, providers};
 
 const AEADS: [AeadAlgorithm; 3] =
     [AeadAlgorithm::Aes128Gcm, AeadAlgorithm::Aes256Gcm, AeadAlgorithm::ChaCha20Poly1305];
@@ -67,6 +67,7 @@ fn keys_of_the_wrong_length_are_refused() {
             for len in (0..64).filter(|len| *len != algorithm.key_len()) {
                 assert!(provider.sealing_key(algorithm, &vec![0; len], [0; 12], 0..1).is_err());
                 assert!(provider.opening_key(algorithm, &vec![0; len], [0; 12]).is_err());
+                assert!(provider.mask_key(algorithm, &vec![0; len]).is_err());
             }
         }
     }
@@ -74,27 +75,92 @@ fn keys_of_the_wrong_length_are_refused() {
 
 #[test]
 fn both_ends_agree_upon_the_same_secret_across_backends() {
-    let [one, other] = providers();
+    for one in providers() {
+        for other in providers() {
+            for group in Group::ALL.into_iter().filter(|group| one.supports(*group) && other.supports(*group))
+            {
+                let ours = one.key_agreement(group).unwrap();
+                let our_value = ours.public_value().to_vec();
+                let (their_value, secret) = other.answer_key_agreement(group, &our_value).unwrap();
+                assert_ne!(our_value, their_value);
+                assert_eq!(*secret, *ours.agree(&their_value).unwrap());
+                assert_eq!(secret.len(), if group.is_hybrid() { 64 } else { secret.len() }, "{group:?}");
+                assert!(secret.len() >= 32);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_group_that_a_backend_lacks_is_reported_as_not_offered() {
+    let [aws_lc_rs, ring] = providers();
+    assert!(Group::ALL.into_iter().all(|group| aws_lc_rs.supports(group)));
     for group in Group::ALL {
-        let (ours, theirs) = (one.key_agreement(group).unwrap(), other.key_agreement(group).unwrap());
-        let (our_value, their_value) = (ours.public_value().to_vec(), theirs.public_value().to_vec());
-        assert_ne!(our_value, their_value);
-        let secret = ours.agree(&their_value).unwrap();
-        assert_eq!(*secret, *theirs.agree(&our_value).unwrap());
-        assert!(secret.len() >= 32);
+        assert_eq!(ring.supports(group), !group.is_hybrid());
+        assert_eq!(ring.key_agreement(group).is_some(), !group.is_hybrid());
+        let value = aws_lc_rs.key_agreement(group).unwrap().public_value().to_vec();
+        assert_eq!(ring.answer_key_agreement(group, &value).is_ok(), !group.is_hybrid());
     }
 }
 
 #[test]
 fn malformed_public_values_are_refused() {
     for provider in providers() {
-        for group in Group::ALL {
-            let valid = provider.key_agreement(group).unwrap().public_value().to_vec();
-            for len in 0..valid.len() {
-                assert!(provider.key_agreement(group).unwrap().agree(&valid[..len]).is_err());
+        for group in Group::ALL.into_iter().filter(|group| provider.supports(*group)) {
+            let begin = || provider.key_agreement(group).unwrap();
+            let first = begin().public_value().to_vec();
+            let (second, _) = provider.answer_key_agreement(group, &first).unwrap();
+            for len in 0..first.len() {
+                assert!(provider.answer_key_agreement(group, &first[..len]).is_err());
             }
-            assert!(provider.key_agreement(group).unwrap().agree(&[&valid[..], &[0]].concat()).is_err());
-            assert!(provider.key_agreement(group).unwrap().agree(&vec![0; valid.len()]).is_err());
+            for len in (0..second.len()).step_by(if group.is_hybrid() { 61 } else { 1 }) {
+                assert!(begin().agree(&second[..len]).is_err());
+            }
+            for changed in [[&first[..], &[0]].concat(), vec![0; first.len()]] {
+                assert!(provider.answer_key_agreement(group, &changed).is_err());
+            }
+            for changed in [[&second[..], &[0]].concat(), vec![0; second.len()]] {
+                assert!(begin().agree(&changed).is_err());
+            }
+        }
+    }
+}
+
+#[test]
+fn an_encapsulation_key_out_of_range_is_refused() {
+    // FIPS 203 §7.2: each coefficient is below 3,329.
+    let [provider, _] = providers();
+    let mut value = provider.key_agreement(Group::X25519MlKem768).unwrap().public_value().to_vec();
+    value[..3].copy_from_slice(&[0xff; 3]);
+    assert!(provider.answer_key_agreement(Group::X25519MlKem768, &value).is_err());
+}
+
+/// Known answers of QUIC, which hides its packet numbers in the same way (RFC 9001 §A.2, §A.5), and of FIPS 197 §C.3.
+#[test]
+fn masks_give_the_known_answers() {
+    for (algorithm, key, sample, mask) in [
+        (
+            AeadAlgorithm::Aes128Gcm,
+            "9f50449e04a0e810283a1e9933adedd2",
+            "d1b1c98dd7689fb8ec11d242b123dc9b",
+            "437b9aec36",
+        ),
+        (
+            AeadAlgorithm::ChaCha20Poly1305,
+            "25a282b9e82f06f21f488917a4fc8f1b73573685608597d0efcb076b0ab7a7a4",
+            "5e5cd55c41f69080575d7999c25a5bfb",
+            "aefefe7d03",
+        ),
+        (
+            AeadAlgorithm::Aes256Gcm,
+            "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+            "00112233445566778899aabbccddeeff",
+            "8ea2b7ca51",
+        ),
+    ] {
+        for provider in providers() {
+            let key = provider.mask_key(algorithm, &hex(key)).unwrap();
+            assert_eq!(key.mask(&hex(sample).try_into().unwrap())[..], hex(mask), "{algorithm:?}");
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The Wycheproof vectors: `valid` has to work, `invalid` has to be refused, `acceptable` may do either.
 
-use antiphon_crypto::{AeadAlgorithm, Group, HashAlgorithm, KeyKind, Provider, PublicKey, SignatureScheme};
+use antiphon_crypto::{
+    AeadAlgorithm, Group, HashAlgorithm, HkdfKey, KeyKind, Provider, PublicKey, SignatureScheme,
+};
 use serde_json::Value;
 
 use crate::{hex, providers};
@@ -76,6 +78,21 @@ fn hmac() {
         run(file, |provider, _, test| {
             let key = provider.hmac_key(algorithm, &bytes(test, "key"));
             Some(key.verify(&[&bytes(test, "msg")], &bytes(test, "tag")))
+        });
+    }
+}
+
+#[test]
+fn hkdf() {
+    for (file, algorithm) in
+        [("hkdf_sha256_test.json", HashAlgorithm::Sha256), ("hkdf_sha384_test.json", HashAlgorithm::Sha384)]
+    {
+        run(file, |provider, _, test| {
+            let secret = bytes(test, "ikm");
+            let key = HkdfKey::extract(provider, algorithm, &bytes(test, "salt"), &secret);
+            let mut out = vec![0; test["size"].as_u64().unwrap() as usize];
+            let info = bytes(test, "info");
+            Some(key.expand(&[&info], &mut out).is_ok() && out == bytes(test, "okm"))
         });
     }
 }

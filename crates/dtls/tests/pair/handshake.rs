@@ -54,7 +54,7 @@ fn every_suite_and_group_connects_with_every_kind_of_certificate() {
     ] {
         let certificate = std::sync::Arc::new(Certificate::from_pem(provider, pem).unwrap());
         for suite in CipherSuite::ALL {
-            for group in Group::ALL {
+            for group in Group::ALL.into_iter().filter(|group| !group.is_hybrid()) {
                 let (mut client, mut server) = configs();
                 client.remote_fingerprints = vec![certificate.fingerprint(HashAlgorithm::Sha384)];
                 client.cipher_suites = vec![suite];
