@@ -13,6 +13,7 @@ use antiphon_crypto::{HashAlgorithm, HmacKey};
 use antiphon_util::{Path, Protocol, Received, Rng, Tally, Transmit};
 use tracing::debug;
 
+use crate::addressee::TransactionTag;
 use crate::candidate::{Candidate, CandidateKind};
 use crate::checklist::{Checklist, Pair};
 use crate::config::{Config, Role};
@@ -31,6 +32,7 @@ pub struct Agent {
     rng: Rng,
     role: Role,
     tie_breaker: u64,
+    tag: TransactionTag,
     local: LocalSide,
     remote: RemoteSide,
     gatherer: Gatherer,
@@ -104,17 +106,28 @@ struct Shown {
     gathering: GatheringState,
 }
 
+/// How well it is known that the peer is at the other end of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Standing {
+    /// An authenticated check came from there; its source address may have been forged, even by the peer itself.
+    Checked,
+    /// A check of ours was answered, so that what is sent there reaches the peer.
+    Answered,
+}
+
 impl Agent {
     /// An agent with fresh credentials, unless `config` has some, and no addresses.
     pub fn new(mut config: Config, mut rng: Rng) -> Self {
         let credentials = config.credentials.take().unwrap_or_else(|| Credentials::random(&mut rng));
         let key = config.provider.hmac_key(HashAlgorithm::Sha1, credentials.pwd.as_bytes());
+        let tag = TransactionTag::random(&mut rng);
         Self {
             role: config.role,
+            tag,
             tie_breaker: rng.u64(),
             local: LocalSide { credentials, key },
             remote: RemoteSide::default(),
-            gatherer: Gatherer::new(config.gathering_timing, config.pacing, config.binding_refresh),
+            gatherer: Gatherer::new(tag, config.gathering_timing, config.pacing, config.binding_refresh),
             checklist: Checklist::new(config.limits.pairs),
             validated: ValidatedPaths::default(),
             responses: Responses::new(config.limits.queued_responses, config.limits.errors_per_second),
@@ -327,6 +340,20 @@ impl Agent {
     /// Where datagrams are to be sent now: the nominated pair, or before that the best that works.
     pub fn selected_path(&self) -> Option<Path> {
         self.selected
+    }
+
+    /// What the transaction ids of its requests have in common, by which responses find it among others behind one socket.
+    pub fn transaction_tag(&self) -> TransactionTag {
+        self.tag
+    }
+
+    /// How well it is known that the peer is at the other end of `path`; `None` where it is not known at all.
+    pub fn standing(&self, path: Path) -> Option<Standing> {
+        if self.checklist.find(path).is_some_and(|pair| pair.valid().is_some()) {
+            Some(Standing::Answered)
+        } else {
+            self.validated.knows(path).then_some(Standing::Checked)
+        }
     }
 
     /// Whether the selected path is nominated.

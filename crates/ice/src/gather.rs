@@ -8,6 +8,7 @@ use antiphon_stun::{
 };
 use antiphon_util::{Path, Rng};
 
+use crate::addressee::TransactionTag;
 use crate::candidate::{Candidate, CandidateKind, priority};
 
 /// An address that we send from and receive at; its host or relayed candidate.
@@ -62,13 +63,14 @@ pub(crate) struct Gatherer {
     candidates: Vec<Candidate>,
     foundations: Vec<FoundationKey>,
     addresses_complete: bool,
+    tag: TransactionTag,
     timing: Timing,
     pacing: Duration,
     refresh: Duration,
 }
 
 impl Gatherer {
-    pub(crate) fn new(timing: Timing, pacing: Duration, refresh: Duration) -> Self {
+    pub(crate) fn new(tag: TransactionTag, timing: Timing, pacing: Duration, refresh: Duration) -> Self {
         Self {
             bases: Vec::new(),
             servers: Vec::new(),
@@ -76,6 +78,7 @@ impl Gatherer {
             candidates: Vec::new(),
             foundations: Vec::new(),
             addresses_complete: false,
+            tag,
             timing,
             pacing,
             refresh,
@@ -180,7 +183,7 @@ impl Gatherer {
                     inquiry.state = InquiryState::Unanswered;
                 }
                 InquiryState::Answered(due) if refreshing && *due <= now => {
-                    let id = TransactionId::random(rng);
+                    let id = self.tag.id(rng);
                     inquiry.state = InquiryState::Asking(ClientTransaction::new(now, id, self.timing));
                 }
                 _ => {}
@@ -231,7 +234,7 @@ impl Gatherer {
         let asking = |inquiry: &&Inquiry| matches!(inquiry.state, InquiryState::Asking(_));
         let ahead = u32::try_from(self.inquiries.iter().filter(asking).count()).unwrap_or(u32::MAX);
         let start = now + self.pacing.saturating_mul(ahead);
-        let transaction = ClientTransaction::new(start, TransactionId::random(rng), self.timing);
+        let transaction = ClientTransaction::new(start, self.tag.id(rng), self.timing);
         let (path, state) = (Path::udp(base, server), InquiryState::Asking(transaction));
         self.inquiries.push(Inquiry { path, is_first: true, state });
     }

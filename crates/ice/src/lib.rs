@@ -34,6 +34,7 @@
 //! instant of [`Agent::poll_timeout`], and after either sends what [`Agent::poll_transmit`] gives, in any order and as often
 //! as it likes.
 
+mod addressee;
 mod agent;
 mod candidate;
 mod checklist;
@@ -48,7 +49,8 @@ mod rtt;
 mod state;
 mod validated;
 
-pub use agent::Agent;
+pub use addressee::{Addressee, TransactionTag};
+pub use agent::{Agent, Standing};
 pub use candidate::{Candidate, CandidateKind};
 pub use config::{Config, Limits, Role};
 pub use credentials::Credentials;

@@ -61,6 +61,11 @@ impl ValidatedPaths {
         true
     }
 
+    /// Whether `path` has been validated, without regard to its use.
+    pub(crate) fn knows(&self, path: Path) -> bool {
+        self.paths.contains(&path)
+    }
+
     /// Forgets all.
     pub(crate) fn clear(&mut self) {
         self.paths.clear();

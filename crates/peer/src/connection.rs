@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use antiphon_crypto::{Certificate, HashAlgorithm};
-use antiphon_ice::{self as ice, GatheringState};
+use antiphon_ice::{self as ice, GatheringState, Standing, TransactionTag};
 use antiphon_sctp as sctp;
-use antiphon_util::{Received, Rng, Tally, Transmit};
+use antiphon_util::{Path, Received, Rng, Tally, Transmit};
 
 use crate::channels::{Channels, Context};
 use crate::negotiation::Negotiation;
@@ -227,6 +227,21 @@ impl PeerConnection {
             sctp: self.transport.association.as_ref().map(sctp::Association::statistics),
             drops: self.drops.iter().collect(),
         }
+    }
+
+    /// The user fragments of which STUN requests to this connection name one.
+    pub fn local_ufrags(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.transport.ice.local_credentials().ufrag.as_str())
+    }
+
+    /// What the STUN requests of this connection have in common, and so the responses to them.
+    pub fn transaction_tag(&self) -> TransactionTag {
+        self.transport.ice.transaction_tag()
+    }
+
+    /// How well it is known that the peer is at the other end of `path`; `None` where it is not known at all.
+    pub fn standing(&self, path: Path) -> Option<Standing> {
+        self.transport.ice.standing(path)
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -62,7 +62,9 @@ mod statistics;
 mod transport;
 
 pub use antiphon_crypto::{Certificate, Provider};
-pub use antiphon_ice::{GatheringState as IceGatheringState, IceState as IceConnectionState};
+pub use antiphon_ice::{
+    Addressee, GatheringState as IceGatheringState, IceState as IceConnectionState, Standing, TransactionTag,
+};
 pub use candidate::IceCandidate;
 pub use channel::{Channel, ChannelId, ChannelStatistics, DataChannelInit, ReadyState};
 pub use configuration::{Configuration, Consent, Limits};

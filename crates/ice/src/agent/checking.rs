@@ -158,7 +158,7 @@ impl Agent {
 
     fn start_consent_check(&mut self, now: Instant) -> Option<Request> {
         let (period, selected) = (self.config.consent_period, self.selected_path());
-        let rng = &mut self.rng;
+        let (tag, rng) = (self.tag, &mut self.rng);
         let role = self.role;
         self.checklist.iter_mut().find_map(|pair| {
             if !keeps_consent(pair, selected) {
@@ -166,14 +166,14 @@ impl Agent {
             }
             let path = pair.path;
             let valid = pair.valid_mut().filter(|valid| valid.consent.due() <= now)?;
-            let id = TransactionId::random(rng);
+            let id = tag.id(rng);
             valid.consent.sent(now, id, period, rng);
             Some(Request { path, id, role, nominates: false })
         })
     }
 
     fn new_check(&mut self, now: Instant, timing: Timing, nominates: bool) -> Check {
-        let transaction = ClientTransaction::new(now, TransactionId::random(&mut self.rng), timing);
+        let transaction = ClientTransaction::new(now, self.tag.id(&mut self.rng), timing);
         Check { transaction, role: self.role, nominates }
     }
 

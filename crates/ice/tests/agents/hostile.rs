@@ -1,7 +1,7 @@
 //! Messages that somebody makes up: no effect on the agent, bounded answers, bounded memory.
 
 use antiphon_crypto::Provider;
-use antiphon_ice::{AddCandidateError, Candidate, Config, DropReason, IceState, Role};
+use antiphon_ice::{AddCandidateError, Addressee, Candidate, Config, DropReason, IceState, Role, Standing};
 use antiphon_stun::{Attribute, AttributeType, ErrorCode, RawAttribute};
 use antiphon_util::{Path, Received};
 
@@ -52,6 +52,23 @@ fn wrong_credentials_are_refused_and_change_nothing() {
         let received = Received { path: path(), ecn: None, datagram: &mut data };
         assert!(script.agent.handle_receive(script.now, received).is_none());
     }
+}
+
+#[test]
+fn a_path_stands_as_answered_only_once_the_peer_has_shown_that_it_receives_there() {
+    let mut script = Script::new(Role::Controlled);
+    assert_eq!(script.agent.standing(path()), None);
+    let check = script.check(false);
+    script.receive(path(), check);
+    assert_eq!(script.agent.standing(path()), Some(Standing::Checked));
+    let sent = script.take();
+    for request in sent.iter().filter(|sent| sent.is_check()) {
+        let answer = script.answer(&request.bytes);
+        assert_eq!(Addressee::of(&answer), Addressee::Transaction(script.agent.transaction_tag()));
+    }
+    script.answer_all(&sent);
+    assert_eq!(script.agent.standing(path()), Some(Standing::Answered));
+    assert_eq!(script.agent.standing(from(1)), None);
 }
 
 #[test]
