@@ -32,7 +32,27 @@ pub struct Method(u16);
 
 impl Method {
     /// The only method of STUN itself (RFC 8489 §18.2).
-    pub const BINDING: Self = Self(1);
+    pub const BINDING: Self = Self(0x001);
+    /// Makes an allocation (RFC 8656 §17).
+    pub const ALLOCATE: Self = Self(0x003);
+    /// Keeps or ends an allocation (RFC 8656 §17).
+    pub const REFRESH: Self = Self(0x004);
+    /// To a peer; an indication (RFC 8656 §17).
+    pub const SEND: Self = Self(0x006);
+    /// From a peer; an indication (RFC 8656 §17).
+    pub const DATA: Self = Self(0x007);
+    /// Lets a peer in (RFC 8656 §17).
+    pub const CREATE_PERMISSION: Self = Self(0x008);
+    /// Gives a peer a short number (RFC 8656 §17).
+    pub const CHANNEL_BIND: Self = Self(0x009);
+    /// Has the relay connect to a peer (RFC 6062 §6.1).
+    pub const CONNECT: Self = Self(0x00a);
+    /// Makes this connection the one to a peer (RFC 6062 §6.1).
+    pub const CONNECTION_BIND: Self = Self(0x00b);
+    /// A peer connected; an indication (RFC 6062 §6.1).
+    pub const CONNECTION_ATTEMPT: Self = Self(0x00c);
+    /// libwebrtc's short consent check; not registered.
+    pub const GOOG_PING: Self = Self(0x080);
 
     /// The method of the low 12 bits of `number`.
     pub const fn new(number: u16) -> Self {

@@ -38,16 +38,27 @@
 
 mod address;
 mod attribute;
+mod attribute_type;
 mod builder;
+mod error_code;
 mod header;
 mod message;
+mod stream;
 mod transaction;
+mod values;
 
-pub use attribute::{Attribute, AttributeType, AttributeTypes, ErrorCode, RawAttribute};
+pub use attribute::{Attribute, RawAttribute};
+pub use attribute_type::AttributeType;
 pub use builder::{MessageBuilder, TooLong};
+pub use error_code::ErrorCode;
 pub use header::{Class, MessageType, Method, TransactionId};
 pub use message::{Attributes, Message, is_message};
+pub use stream::{FrameDecoder, FrameError, Framing};
 pub use transaction::{ClientTransaction, Step, Timing};
+pub use values::{
+    AddressFamily, AttributeTypes, ChangeRequest, DtlsAcks, Icmp, PasswordAlgorithm, PasswordAlgorithms,
+    TransportProtocol,
+};
 
 /// The value that makes a STUN message of RFC 5389 and later recognizable (RFC 8489 §5).
 pub const MAGIC_COOKIE: u32 = 0x2112_a442;

@@ -90,12 +90,16 @@ impl<'a> Message<'a> {
         self.find(kind)?.decode(self.id).ok()
     }
 
-    /// Attributes that have to be understood and are not known to this crate (RFC 8489 §6.3).
-    pub fn unknown_required(&self) -> impl Iterator<Item = AttributeType> + 'a {
+    /// Attributes that have to be understood and that `understood` does not name (RFC 8489 §6.3): what a 420 lists. A
+    /// server of one use of STUN understands its attributes and no others, for example those of
+    /// [`AttributeType::is_of_binding`].
+    pub fn unknown_required(
+        &self,
+        understood: impl Fn(AttributeType) -> bool,
+    ) -> impl Iterator<Item = AttributeType> {
         self.attributes()
             .map(|attribute| attribute.kind)
-            .filter(|kind| kind.is_comprehension_required() && !kind.is_known())
-            .filter(|kind| *kind != AttributeType::MESSAGE_INTEGRITY_SHA256)
+            .filter(move |kind| kind.is_comprehension_required() && !understood(*kind))
     }
 
     /// Whether MESSAGE-INTEGRITY is there.

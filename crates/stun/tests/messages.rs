@@ -6,11 +6,10 @@ use std::path::Path;
 
 use antiphon_crypto::{HashAlgorithm, HmacKey, Provider};
 use antiphon_stun::{
-    Attribute, AttributeType, ErrorCode, Message, MessageBuilder, MessageType, Method, RawAttribute,
-    TransactionId,
+    Attribute, AttributeType, ErrorCode, Message, MessageBuilder, MessageType, RawAttribute, TransactionId,
 };
-use antiphon_testkit::{corpus, for_each_seed};
-use antiphon_util::{ParseError, Reader, Rng, Writer};
+use antiphon_testkit::corpus;
+use antiphon_util::{ParseError, Reader, Writer};
 
 /// RFC 5769 §2.1
 const REQUEST: &str = "000100582112a442b7e7a701bc34d686fa87dfae802200105354554e207465737420636c69656e74\
@@ -113,7 +112,7 @@ fn captured_messages_are_authentic_and_written_back_alike() {
     for (password, datagram) in messages {
         let message = Message::try_from(&datagram[..]).unwrap();
         assert!(message.verify_integrity(&key(&password)) && message.verify_fingerprint());
-        assert_eq!(message.unknown_required().count(), 0);
+        assert_eq!(message.unknown_required(AttributeType::is_of_binding).count(), 0);
         assert_eq!(rewritten(&message), datagram);
     }
 }
@@ -125,7 +124,10 @@ fn captured_messages_with_embedded_handshakes_keep_their_unknown_attributes() {
     let text = fs::read_to_string(path).unwrap();
     for datagram in text.lines().filter_map(|line| line.split_whitespace().last()).map(bytes) {
         let message = Message::try_from(&datagram[..]).unwrap();
-        assert!(message.verify_fingerprint() && message.unknown_required().count() == 0);
+        assert!(
+            message.verify_fingerprint()
+                && message.unknown_required(AttributeType::is_of_binding).count() == 0
+        );
         assert!(message.find(AttributeType(0xc070)).or(message.find(AttributeType(0xc071))).is_some());
         assert_eq!(rewritten(&message), datagram);
     }
@@ -176,33 +178,6 @@ fn every_flipped_bit_is_noticed() {
 }
 
 #[test]
-fn attributes_with_impossible_values_are_refused_one_by_one() {
-    let id = TransactionId([0; 12]);
-    let refused: &[(AttributeType, &[u8])] = &[
-        (AttributeType::XOR_MAPPED_ADDRESS, &[0, 3, 0, 0, 0, 0, 0, 0]),
-        (AttributeType::XOR_MAPPED_ADDRESS, &[0, 1, 0, 0, 0, 0, 0]),
-        (AttributeType::XOR_MAPPED_ADDRESS, &[0, 1, 0, 0, 0, 0, 0, 0, 0]),
-        (AttributeType::MAPPED_ADDRESS, &[0, 2, 0, 0, 0, 0, 0, 0]),
-        (AttributeType::PRIORITY, &[0; 3]),
-        (AttributeType::PRIORITY, &[0; 5]),
-        (AttributeType::ICE_CONTROLLED, &[0; 7]),
-        (AttributeType::ICE_CONTROLLING, &[0; 9]),
-        (AttributeType::USE_CANDIDATE, &[0]),
-        (AttributeType::USERNAME, &[0xff]),
-        (AttributeType::ERROR_CODE, &[0, 0, 2, 0]),
-        (AttributeType::ERROR_CODE, &[0, 0, 4, 100]),
-        (AttributeType::ERROR_CODE, &[0, 0, 4]),
-        (AttributeType::UNKNOWN_ATTRIBUTES, &[0]),
-        (AttributeType::GOOG_NETWORK_INFO, &[0; 2]),
-        (AttributeType::FINGERPRINT, &[0; 3]),
-        (AttributeType::MESSAGE_INTEGRITY, &[0; 19]),
-    ];
-    for (kind, value) in refused {
-        assert!(RawAttribute { kind: *kind, value }.decode(id).is_err(), "{kind:?} {value:?}");
-    }
-}
-
-#[test]
 fn errors_and_unknown_attributes_are_written_and_read() {
     let mut out = Vec::new();
     let mut writer = Writer::new(&mut out);
@@ -229,7 +204,7 @@ fn unknown_attributes_that_have_to_be_understood_are_named() {
     }
     builder.finish().unwrap();
     let message = Message::try_from(&out[..]).unwrap();
-    let named: Vec<AttributeType> = message.unknown_required().collect();
+    let named: Vec<AttributeType> = message.unknown_required(AttributeType::is_of_binding).collect();
     assert_eq!(named, [AttributeType(0x0003), AttributeType(0x7ff0)]);
 }
 
@@ -273,42 +248,6 @@ fn a_message_too_long_for_its_length_field_is_not_built() {
         (0..count).for_each(|_| builder.attribute(&Attribute::Software(&text)));
         assert_eq!(builder.finish().is_ok(), fits);
     }
-}
-
-#[test]
-fn arbitrary_messages_survive_the_round_trip() {
-    for_each_seed(2_000, |seed| {
-        let mut rng = Rng::from_test_seed(seed);
-        let value: Vec<u8> = (0..rng.below(40)).map(|_| rng.u16() as u8).collect();
-        let text: String = value.iter().map(|byte| char::from(*byte)).collect();
-        let mut out = Vec::new();
-        let mut writer = Writer::new(&mut out);
-        let class = MessageType::BINDING_INDICATION.class;
-        let kind = MessageType::new(Method::new(rng.u16()), class);
-        let mut builder = MessageBuilder::new(&mut writer, kind, TransactionId::random(&mut rng));
-        let address = std::net::SocketAddr::from((rng.array::<16>(), rng.u16()));
-        let short = std::net::SocketAddr::from((rng.array::<4>(), rng.u16()));
-        let attributes = [
-            Attribute::Username(&text),
-            Attribute::XorMappedAddress(address),
-            Attribute::MappedAddress(short),
-            Attribute::AlternateServer(address),
-            Attribute::Priority(rng.u32()),
-            Attribute::UseCandidate,
-            Attribute::IceControlled(rng.u64()),
-            Attribute::IceControlling(rng.u64()),
-            Attribute::GoogNetworkInfo { network: rng.u16(), cost: rng.u16() },
-            Attribute::ErrorCode(ErrorCode { code: 300 + rng.below(400) as u16, reason: &text }),
-            Attribute::Unknown(RawAttribute { kind: AttributeType(0xfff0), value: &value }),
-        ];
-        let chosen: Vec<Attribute<'_>> = attributes.into_iter().filter(|_| rng.below(2) == 0).collect();
-        chosen.iter().for_each(|attribute| builder.attribute(attribute));
-        builder.finish().unwrap();
-        let message = Message::try_from(&out[..]).unwrap();
-        assert_eq!(message.kind(), kind);
-        assert_eq!(decoded(&message), chosen);
-        assert_eq!(rewritten(&message), out);
-    });
 }
 
 #[test]

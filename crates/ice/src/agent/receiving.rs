@@ -140,7 +140,8 @@ impl Agent {
         if !is_ours || !is_peer || !is_short || !message.verify_integrity(&self.local.key) {
             return Err(wrong);
         }
-        let unknown: Vec<AttributeType> = message.unknown_required().take(MAX_UNKNOWN_REPORTED).collect();
+        let unknown: Vec<AttributeType> =
+            message.unknown_required(AttributeType::is_of_binding).take(MAX_UNKNOWN_REPORTED).collect();
         if !unknown.is_empty() {
             return Err(Answer::UnknownAttributes(unknown));
         }
