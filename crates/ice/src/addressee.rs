@@ -1,6 +1,6 @@
 //! Which of many agents behind one socket a datagram is for.
 //!
-//! A request names the user fragment of the agent that it wants. A response repeats the transaction id of a request, and the
+//! A request names the user fragment of the agent that it wants (RFC 8445 §7.2.2). A response repeats the transaction id of a request, and the
 //! transaction ids of one agent begin alike. Everything else belongs to the agent that has validated the path.
 
 use antiphon_stun::{Attribute, AttributeType, Class, Message, TransactionId, is_message};

@@ -1,6 +1,7 @@
 //! The agent: what its owner calls. What it does about candidates, checks and messages stands in the modules below.
 
 mod checking;
+mod connections;
 mod pairing;
 mod receiving;
 mod settling;
@@ -14,7 +15,7 @@ use antiphon_util::{Path, Protocol, Received, Rng, Tally, Transmit};
 use tracing::debug;
 
 use crate::addressee::TransactionTag;
-use crate::candidate::{Candidate, CandidateKind};
+use crate::candidate::{Candidate, TcpType};
 use crate::checklist::{Checklist, Pair};
 use crate::config::{Config, Role};
 use crate::credentials::Credentials;
@@ -89,6 +90,8 @@ struct Schedule {
     valid_since: Option<Instant>,
     /// When to decide on nomination again.
     nomination: Option<Instant>,
+    /// When the last working pair was lost otherwise than by its consent: another may be found as long as consent lasts.
+    lost: Option<Instant>,
     /// Whether consent has expired on the last pair that had it.
     consent_lost: bool,
     /// When an agent without a working pair may give up.
@@ -155,12 +158,19 @@ impl Agent {
     /// Adds an address that datagrams can be sent from and received at; its host candidate is told by an event. An
     /// unspecified address, or one beyond [`Limits::local_addresses`](crate::Limits::local_addresses), is left out.
     pub fn add_local_address(&mut self, now: Instant, address: SocketAddr) {
-        self.add_base(now, CandidateKind::Host, address, None);
+        self.add_base(now, Candidate::host(address));
+    }
+
+    /// Adds an address for TCP (RFC 6544); its host candidate is told by an event. An active one is given by its IP
+    /// address, and its port does not matter; a passive one is that of a listening socket. The section
+    /// [TCP](crate#tcp) says what the owner does with paths over TCP.
+    pub fn add_local_tcp_address(&mut self, now: Instant, address: SocketAddr, tcp_type: TcpType) {
+        self.add_base(now, Candidate::tcp(address, tcp_type));
     }
 
     /// Adds an address on a TURN server, whose datagrams the owner carries; `mapped` is where the server sees us.
     pub fn add_relayed_address(&mut self, now: Instant, relayed: SocketAddr, mapped: SocketAddr) {
-        self.add_base(now, CandidateKind::Relayed, relayed, Some(mapped));
+        self.add_base(now, Candidate::relayed(relayed, mapped));
     }
 
     /// Asks a STUN server from every local address of its family. One beyond
@@ -215,8 +225,12 @@ impl Agent {
         if candidate.component != 1 {
             return Err(AddCandidateError::Component);
         }
-        if candidate.protocol != Protocol::Udp {
+        if (candidate.protocol == Protocol::Tcp) != candidate.tcp_type.is_some() {
             return Err(AddCandidateError::Protocol);
+        }
+        // Nothing is sent to an active one, which comes to us.
+        if candidate.tcp_type == Some(TcpType::Active) {
+            return Ok(());
         }
         if !is_usable(candidate.address) {
             return Err(AddCandidateError::Address);
@@ -388,26 +402,16 @@ impl Agent {
         self.events.push_back(Event::CandidateGathered(candidate));
     }
 
-    fn add_base(
-        &mut self,
-        now: Instant,
-        kind: CandidateKind,
-        address: SocketAddr,
-        related: Option<SocketAddr>,
-    ) {
+    fn add_base(&mut self, now: Instant, candidate: Candidate) {
+        let address = candidate.address;
         let full = self.gatherer.bases().len() >= self.config.limits.local_addresses;
         if full || !is_usable(address) || self.has_ended() {
             debug!(%address, "local address left out");
             return;
         }
-        let Some(candidate) = self.gatherer.add_base(now, &mut self.rng, kind, address, related) else {
-            return;
-        };
+        let Some(candidate) = self.gatherer.add_base(now, &mut self.rng, candidate) else { return };
+        self.add_pairs(|path| path.protocol == candidate.protocol && path.local == candidate.address);
         self.tell_candidate(candidate);
-        let remotes: Vec<SocketAddr> = self.remote_candidates().map(|remote| remote.address).collect();
-        for remote in remotes {
-            self.add_pair(Path::udp(address, remote));
-        }
         self.settle(now);
     }
 

@@ -19,14 +19,64 @@ pub enum CandidateKind {
 }
 
 impl CandidateKind {
-    /// The type preference that RFC 8445 §5.1.2.2 recommends.
-    fn preference(self) -> u32 {
-        match self {
-            CandidateKind::Host => 126,
-            CandidateKind::PeerReflexive => 110,
-            CandidateKind::ServerReflexive => 100,
-            CandidateKind::Relayed => 0,
+    /// The type preference that RFC 8445 §5.1.2.2 recommends for UDP. Any direct way over UDP is better than one over TCP,
+    /// and that better than a relay (RFC 6544 §4.2).
+    fn preference(self, tcp_type: Option<TcpType>) -> u32 {
+        match (self, tcp_type) {
+            (CandidateKind::Host, None) => 126,
+            (CandidateKind::PeerReflexive, None) => 110,
+            (CandidateKind::ServerReflexive, None) => 100,
+            (CandidateKind::Host, Some(_)) => 90,
+            (CandidateKind::PeerReflexive, Some(_)) => 80,
+            (CandidateKind::ServerReflexive, Some(_)) => 70,
+            (CandidateKind::Relayed, _) => 0,
         }
+    }
+}
+
+/// Which end of a TCP candidate opens the connection (RFC 6544 §4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TcpType {
+    /// Its agent opens connections, and accepts none; its port is 9, which stands for none.
+    Active,
+    /// Its agent accepts connections, and opens none.
+    Passive,
+    /// Both ends open the connection at the same time.
+    SimultaneousOpen,
+}
+
+impl TcpType {
+    /// The type that the other end of its pairs has (RFC 6544 §6.2).
+    #[must_use]
+    pub fn opposite(self) -> Self {
+        match self {
+            TcpType::Active => TcpType::Passive,
+            TcpType::Passive => TcpType::Active,
+            TcpType::SimultaneousOpen => TcpType::SimultaneousOpen,
+        }
+    }
+
+    /// The direction preference of RFC 6544 §4.2.
+    fn preference(self, kind: CandidateKind) -> u16 {
+        match (kind, self) {
+            (CandidateKind::ServerReflexive, TcpType::SimultaneousOpen) => 6,
+            (CandidateKind::ServerReflexive, TcpType::Active) => 4,
+            (CandidateKind::ServerReflexive, TcpType::Passive) => 2,
+            (_, TcpType::Active) => 6,
+            (_, TcpType::Passive) => 4,
+            (_, TcpType::SimultaneousOpen) => 2,
+        }
+    }
+}
+
+/// The word of the `tcptype` extension (RFC 6544 §4.5).
+impl fmt::Display for TcpType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TcpType::Active => "active",
+            TcpType::Passive => "passive",
+            TcpType::SimultaneousOpen => "so",
+        })
     }
 }
 
@@ -60,6 +110,8 @@ pub struct Candidate {
     pub kind: CandidateKind,
     /// The base of a reflexive candidate, or what the TURN server saw of a relayed one.
     pub related: Option<SocketAddr>,
+    /// Who opens the connection; `None` for UDP.
+    pub tcp_type: Option<TcpType>,
 }
 
 impl Candidate {
@@ -69,10 +121,25 @@ impl Candidate {
             foundation: String::from("0"),
             component: 1,
             protocol: Protocol::Udp,
-            priority: priority(kind, u16::MAX),
+            priority: priority(kind, None, u16::MAX),
             address,
             kind,
             related: None,
+            tcp_type: None,
+        }
+    }
+
+    /// A host candidate over TCP; the port of an active one becomes 9 (RFC 6544 §4.5).
+    pub fn tcp(mut address: SocketAddr, tcp_type: TcpType) -> Self {
+        if tcp_type == TcpType::Active {
+            address.set_port(ACTIVE_PORT);
+        }
+        let kind = CandidateKind::Host;
+        Self {
+            protocol: Protocol::Tcp,
+            tcp_type: Some(tcp_type),
+            priority: priority(kind, Some(tcp_type), u16::MAX),
+            ..Self::new(kind, address)
         }
     }
 
@@ -92,9 +159,17 @@ impl Candidate {
     }
 }
 
-/// The priority of component 1 (RFC 8445 §5.1.2.1).
-pub(crate) fn priority(kind: CandidateKind, local_preference: u16) -> u32 {
-    kind.preference() << 24 | u32::from(local_preference) << 8 | 255
+/// The port that an active TCP candidate has in place of one (RFC 6544 §4.5).
+pub(crate) const ACTIVE_PORT: u16 = 9;
+
+/// The priority of component 1 (RFC 8445 §5.1.2.1). Of TCP the direction takes the three highest bits of the local
+/// preference (RFC 6544 §4.2).
+pub(crate) fn priority(kind: CandidateKind, tcp_type: Option<TcpType>, local_preference: u16) -> u32 {
+    let local_preference = match tcp_type {
+        None => local_preference,
+        Some(tcp_type) => tcp_type.preference(kind) << 13 | local_preference >> 3,
+    };
+    kind.preference(tcp_type) << 24 | u32::from(local_preference) << 8 | 255
 }
 
 /// The priority of a pair from those of the controlling and the controlled agent's candidate (RFC 8445 §6.1.2.3). A
@@ -135,12 +210,27 @@ mod tests {
 
     #[test]
     fn priorities_follow_the_formula_of_the_rfc() {
-        assert_eq!(priority(CandidateKind::Host, u16::MAX), 2_130_706_431);
-        assert_eq!(priority(CandidateKind::ServerReflexive, u16::MAX), 1_694_498_815);
-        assert_eq!(priority(CandidateKind::Relayed, u16::MAX), 16_777_215);
+        assert_eq!(priority(CandidateKind::Host, None, u16::MAX), 2_130_706_431);
+        assert_eq!(priority(CandidateKind::ServerReflexive, None, u16::MAX), 1_694_498_815);
+        assert_eq!(priority(CandidateKind::Relayed, None, u16::MAX), 16_777_215);
         assert_eq!(pair_priority(2, 1), (1 << 32) + 4 + 1);
         assert_eq!(pair_priority(1, 2), (1 << 32) + 4);
         assert_eq!(pair_priority(u32::MAX, u32::MAX), ((1 << 31) - 1) * ((1 << 32) + 2));
+    }
+
+    #[test]
+    fn of_tcp_the_direction_counts_first_and_any_direct_udp_is_better() {
+        let tcp = |kind, tcp_type, preference| priority(kind, Some(tcp_type), preference);
+        let host = |tcp_type| tcp(CandidateKind::Host, tcp_type, u16::MAX);
+        assert_eq!(host(TcpType::Active), 90 << 24 | (6 << 13 | 8191) << 8 | 255);
+        assert!(host(TcpType::Active) > host(TcpType::Passive));
+        assert!(host(TcpType::Passive) > host(TcpType::SimultaneousOpen));
+        assert!(tcp(CandidateKind::Host, TcpType::Active, 0) > host(TcpType::Passive));
+        let reflexive = |tcp_type| tcp(CandidateKind::ServerReflexive, tcp_type, 0);
+        assert!(reflexive(TcpType::SimultaneousOpen) > reflexive(TcpType::Active));
+        assert!(reflexive(TcpType::Active) > reflexive(TcpType::Passive));
+        assert!(priority(CandidateKind::ServerReflexive, None, 0) > host(TcpType::Active));
+        assert!(reflexive(TcpType::Passive) > priority(CandidateKind::Relayed, None, u16::MAX));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Candidate pairs and the order in which they are checked (RFC 8445 §6.1.2, §6.1.4).
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use antiphon_stun::{ClientTransaction, TransactionId};
-use antiphon_util::Path;
+use antiphon_util::{Path, Protocol};
 
 use crate::candidate::pair_priority;
 use crate::config::Role;
@@ -252,8 +253,9 @@ impl Checklist {
     }
 
     /// Computes the priorities of pairs with `remote` anew.
-    pub(crate) fn set_remote_priority(&mut self, role: Role, remote: std::net::SocketAddr, priority: u32) {
-        for pair in self.pairs.iter_mut().filter(|pair| pair.path.remote == remote) {
+    pub(crate) fn set_remote_priority(&mut self, role: Role, remote: (Protocol, SocketAddr), priority: u32) {
+        let leads_there = |pair: &&mut Pair| (pair.path.protocol, pair.path.remote) == remote;
+        for pair in self.pairs.iter_mut().filter(leads_there) {
             pair.priorities.remote = priority;
             pair.priority = pair.priorities.of_pair(role);
         }
@@ -292,7 +294,10 @@ impl Checklist {
         let mut alike = self.pairs.iter().filter(|pair| pair.foundation == foundation);
         alike.any(|pair| match &pair.state {
             PairState::Waiting => true,
-            PairState::InProgress(check) => check.transaction.requests() < 2,
+            // Over TCP nothing is repeated, and a connection may take long to open.
+            PairState::InProgress(check) => {
+                pair.path.protocol == Protocol::Udp && check.transaction.requests() < 2
+            }
             PairState::Frozen | PairState::Succeeded(_) | PairState::Failed => false,
         })
     }

@@ -67,8 +67,8 @@ pub enum AddCandidateError {
     /// Only component 1 is used, since RTP and RTCP share it.
     #[error("candidate is of a component that is not used")]
     Component,
-    /// Only UDP is supported.
-    #[error("candidate is of a protocol that is not supported")]
+    /// Over TCP without a TCP type, or over UDP with one.
+    #[error("candidate's protocol and TCP type do not fit")]
     Protocol,
     /// Port 0, or an unspecified, multicast or broadcast address.
     #[error("candidate has an address that nothing can be sent to")]

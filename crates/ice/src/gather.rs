@@ -6,21 +6,41 @@ use std::time::{Duration, Instant};
 use antiphon_stun::{
     Attribute, AttributeType, ClientTransaction, Message, MessageType, Step, Timing, TransactionId,
 };
-use antiphon_util::{Path, Rng};
+use antiphon_util::{Path, Protocol, Rng};
 
 use crate::addressee::TransactionTag;
-use crate::candidate::{Candidate, CandidateKind, priority};
+use crate::candidate::{Candidate, CandidateKind, TcpType, are_compatible, priority};
 
 /// An address that we send from and receive at; its host or relayed candidate.
 #[derive(Debug)]
 pub(crate) struct Base {
     pub(crate) address: SocketAddr,
+    /// `None` for UDP.
+    pub(crate) tcp_type: Option<TcpType>,
     pub(crate) priority: u32,
     /// What a peer-reflexive candidate of this base would have.
     pub(crate) reflexive_priority: u32,
     pub(crate) foundation: u32,
     preference: u16,
     kind: CandidateKind,
+}
+
+impl Base {
+    /// What carries its datagrams.
+    pub(crate) fn protocol(&self) -> Protocol {
+        if self.tcp_type.is_some() { Protocol::Tcp } else { Protocol::Udp }
+    }
+
+    /// The path of the pair that it makes with `remote`, where it is one that we send checks on: those over TCP are sent by
+    /// the end that opens the connection (RFC 6544 §6.2).
+    pub(crate) fn path_to(&self, remote: &Candidate) -> Option<Path> {
+        let opens = self.tcp_type != Some(TcpType::Passive);
+        let matches = self.protocol() == remote.protocol
+            && self.tcp_type.map(TcpType::opposite) == remote.tcp_type
+            && are_compatible(self.address, remote.address);
+        let (protocol, local) = (self.protocol(), self.address);
+        (opens && matches).then_some(Path { protocol, local, remote: remote.address })
+    }
 }
 
 /// A STUN server asked from a base.
@@ -50,6 +70,7 @@ impl Inquiry {
 #[derive(Debug, PartialEq)]
 struct FoundationKey {
     kind: CandidateKind,
+    protocol: Protocol,
     base: IpAddr,
     server: Option<IpAddr>,
 }
@@ -85,32 +106,37 @@ impl Gatherer {
         }
     }
 
-    /// Adds a base and gives its candidate; `None` where it is there already.
+    /// Adds the base of `candidate` and completes it; `None` where it is there already.
     pub(crate) fn add_base(
         &mut self,
         now: Instant,
         rng: &mut Rng,
-        kind: CandidateKind,
-        address: SocketAddr,
-        related: Option<SocketAddr>,
+        candidate: Candidate,
     ) -> Option<Candidate> {
-        if self.base(address).is_some() {
+        let Candidate { address, kind, protocol, tcp_type, .. } = candidate;
+        if self.base(protocol, address).is_some() {
             return None;
         }
         let preference = self.next_preference(address);
-        let (priority, reflexive_priority) =
-            (priority(kind, preference), priority(CandidateKind::PeerReflexive, preference));
-        let foundation = self.foundation(FoundationKey { kind, base: address.ip(), server: None });
-        self.bases.push(Base { address, priority, reflexive_priority, foundation, preference, kind });
-        for server in self.servers.clone() {
-            self.ask(now, rng, address, server);
-        }
-        let candidate = Candidate {
-            foundation: foundation.to_string(),
+        let (priority, reflexive_priority) = (
+            priority(kind, tcp_type, preference),
+            priority(CandidateKind::PeerReflexive, tcp_type, preference),
+        );
+        let key = FoundationKey { kind, protocol, base: address.ip(), server: None };
+        let foundation = self.foundation(key);
+        self.bases.push(Base {
+            address,
+            tcp_type,
             priority,
-            related,
-            ..Candidate::new(kind, address)
-        };
+            reflexive_priority,
+            foundation,
+            preference,
+            kind,
+        });
+        if protocol == Protocol::Udp {
+            self.servers.clone().into_iter().for_each(|server| self.ask(now, rng, address, server));
+        }
+        let candidate = Candidate { foundation: foundation.to_string(), priority, ..candidate };
         self.candidates.push(candidate.clone());
         Some(candidate)
     }
@@ -121,7 +147,8 @@ impl Gatherer {
             return;
         }
         self.servers.push(server);
-        let bases: Vec<SocketAddr> = self.bases.iter().map(|base| base.address).collect();
+        let udp = self.bases.iter().filter(|base| base.protocol() == Protocol::Udp);
+        let bases: Vec<SocketAddr> = udp.map(|base| base.address).collect();
         for base in bases {
             self.ask(now, rng, base, server);
         }
@@ -217,8 +244,13 @@ impl Gatherer {
     }
 
     /// The base at `address`.
-    pub(crate) fn base(&self, address: SocketAddr) -> Option<&Base> {
-        self.bases.iter().find(|base| base.address == address)
+    pub(crate) fn base(&self, protocol: Protocol, address: SocketAddr) -> Option<&Base> {
+        self.bases.iter().find(|base| base.address == address && base.protocol() == protocol)
+    }
+
+    /// The base that datagrams of `path` leave from and arrive at.
+    pub(crate) fn base_of(&self, path: Path) -> Option<&Base> {
+        self.base(path.protocol, path.local)
     }
 
     /// All candidates found.
@@ -227,8 +259,8 @@ impl Gatherer {
     }
 
     fn ask(&mut self, now: Instant, rng: &mut Rng, base: SocketAddr, server: SocketAddr) {
-        let relayed = self.base(base).is_some_and(|base| base.kind == CandidateKind::Relayed);
-        if relayed || !crate::candidate::are_compatible(base, server) {
+        let is_host = |base: &Base| base.kind == CandidateKind::Host;
+        if !self.base(Protocol::Udp, base).is_some_and(is_host) || !are_compatible(base, server) {
             return;
         }
         let asking = |inquiry: &&Inquiry| matches!(inquiry.state, InquiryState::Asking(_));
@@ -240,14 +272,16 @@ impl Gatherer {
     }
 
     fn add_reflexive(&mut self, path: Path, mapped: SocketAddr) -> Option<Candidate> {
-        let base = self.base(path.local)?;
+        let base = self.base_of(path)?;
         // RFC 8445 §5.1.3: an address that we have already is redundant.
-        if self.candidates.iter().any(|known| known.address == mapped) {
+        let is_udp = |known: &&Candidate| known.protocol == Protocol::Udp;
+        if self.candidates.iter().filter(is_udp).any(|known| known.address == mapped) {
             return None;
         }
         let kind = CandidateKind::ServerReflexive;
-        let priority = priority(kind, base.preference);
-        let key = FoundationKey { kind, base: path.local.ip(), server: Some(path.remote.ip()) };
+        let priority = priority(kind, None, base.preference);
+        let server = Some(path.remote.ip());
+        let key = FoundationKey { kind, protocol: path.protocol, base: path.local.ip(), server };
         let candidate = Candidate {
             foundation: self.foundation(key).to_string(),
             priority,

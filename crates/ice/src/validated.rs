@@ -66,6 +66,11 @@ impl ValidatedPaths {
         self.paths.contains(&path)
     }
 
+    /// Forgets `path`.
+    pub(crate) fn remove(&mut self, path: Path) {
+        self.paths.retain(|known| *known != path);
+    }
+
     /// Forgets all.
     pub(crate) fn clear(&mut self) {
         self.paths.clear();

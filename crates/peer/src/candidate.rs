@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use antiphon_ice::TcpType;
 use antiphon_sdp as sdp;
 use antiphon_util::Protocol;
 
@@ -114,7 +115,12 @@ pub(crate) fn to_ice(candidate: &sdp::Candidate) -> Usable {
         sdp::CandidateKind::Relayed => antiphon_ice::CandidateKind::Relayed,
         sdp::CandidateKind::Other(_) => return Usable::No(DropReason::UnknownCandidate),
     };
-    if candidate.transport != sdp::Transport::Udp || candidate.component != 1 {
+    let protocol = match candidate.transport {
+        sdp::Transport::Udp => Protocol::Udp,
+        sdp::Transport::Tcp if candidate.tcp_type.is_some() => Protocol::Tcp,
+        _ => return Usable::No(DropReason::UnknownCandidate),
+    };
+    if candidate.component != 1 {
         return Usable::No(DropReason::UnknownCandidate);
     }
     let related = candidate.related_address.as_ref().and_then(sdp::Address::ip).zip(candidate.related_port);
@@ -122,6 +128,12 @@ pub(crate) fn to_ice(candidate: &sdp::Candidate) -> Usable {
     ice.foundation.clone_from(&candidate.foundation);
     ice.priority = candidate.priority;
     ice.related = related.map(SocketAddr::from);
+    ice.protocol = protocol;
+    ice.tcp_type = candidate.tcp_type.filter(|_| protocol == Protocol::Tcp).map(|tcp_type| match tcp_type {
+        sdp::TcpType::Active => TcpType::Active,
+        sdp::TcpType::Passive => TcpType::Passive,
+        sdp::TcpType::SimultaneousOpen => TcpType::SimultaneousOpen,
+    });
     Usable::Yes(ice)
 }
 
@@ -146,7 +158,11 @@ pub(crate) fn from_ice(candidate: &antiphon_ice::Candidate) -> sdp::Candidate {
         kind,
         related_address: candidate.related.map(|related| sdp::Address::Ip(related.ip())),
         related_port: candidate.related.map(|related| related.port()),
-        tcp_type: None,
+        tcp_type: candidate.tcp_type.map(|tcp_type| match tcp_type {
+            TcpType::Active => sdp::TcpType::Active,
+            TcpType::Passive => sdp::TcpType::Passive,
+            TcpType::SimultaneousOpen => sdp::TcpType::SimultaneousOpen,
+        }),
         extensions: Vec::new(),
     }
 }
@@ -175,14 +191,20 @@ mod tests {
         for (text, reason) in [
             ("candidate:1 1 udp 1 a-b.local 9 typ host", DropReason::MdnsCandidate),
             ("candidate:1 1 udp 1 example.org 9 typ host", DropReason::NamedCandidate),
-            ("candidate:1 1 tcp 1 10.0.0.1 9 typ host tcptype active", DropReason::UnknownCandidate),
+            ("candidate:1 1 tcp 1 10.0.0.1 9 typ host", DropReason::UnknownCandidate),
             ("candidate:1 2 udp 1 10.0.0.1 9 typ host", DropReason::UnknownCandidate),
             ("candidate:1 1 udp 1 10.0.0.1 9 typ other", DropReason::UnknownCandidate),
         ] {
             assert_eq!(usable(text), Usable::No(reason), "{text}");
         }
-        let text = "candidate:7 1 udp 99 203.0.113.7 60768 typ srflx raddr 10.0.0.2 rport 3478";
-        let Usable::Yes(ice) = usable(text) else { panic!("left aside") };
-        assert_eq!(from_ice(&ice).to_string(), text);
+        for text in [
+            "candidate:7 1 udp 99 203.0.113.7 60768 typ srflx raddr 10.0.0.2 rport 3478",
+            "candidate:7 1 tcp 99 203.0.113.7 9 typ host tcptype active",
+            "candidate:7 1 tcp 99 203.0.113.7 443 typ host tcptype passive",
+            "candidate:7 1 tcp 99 203.0.113.7 443 typ host tcptype so",
+        ] {
+            let Usable::Yes(ice) = usable(text) else { panic!("left aside: {text}") };
+            assert_eq!(from_ice(&ice).to_string(), text);
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use antiphon_crypto::{Certificate, HashAlgorithm};
-use antiphon_ice::{self as ice, GatheringState, Standing, TransactionTag};
+use antiphon_ice::{self as ice, GatheringState, Standing, TcpType, TransactionTag};
 use antiphon_sctp as sctp;
 use antiphon_util::{Path, Received, Rng, Tally, Transmit};
 
@@ -42,11 +42,27 @@ pub struct PeerConnection {
 /// What local candidates are gathered from.
 #[derive(Debug, Default)]
 pub(crate) struct Gathering {
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<LocalAddress>,
     servers: Vec<SocketAddr>,
     ended: bool,
     /// The local description calls for candidates, so that everything goes to the agent at once.
     started: bool,
+}
+
+/// An address that datagrams can be sent from and received at.
+#[derive(Debug, Clone, Copy)]
+enum LocalAddress {
+    Udp(SocketAddr),
+    Tcp(SocketAddr, TcpType),
+}
+
+impl LocalAddress {
+    fn give_to(self, agent: &mut ice::Agent, now: Instant) {
+        match self {
+            LocalAddress::Udp(address) => agent.add_local_address(now, address),
+            LocalAddress::Tcp(address, tcp_type) => agent.add_local_tcp_address(now, address, tcp_type),
+        }
+    }
 }
 
 /// The derived states as last told by events.
@@ -107,12 +123,19 @@ impl PeerConnection {
     /// Adds an address that datagrams can be sent from and received at. Candidates are told once a local description
     /// calls for them.
     pub fn add_local_address(&mut self, now: Instant, address: SocketAddr) {
-        if self.gathering.started {
-            self.transport.ice.add_local_address(now, address);
-            self.settle(now);
-        } else {
-            self.gathering.addresses.push(address);
-        }
+        self.add_address(now, LocalAddress::Udp(address));
+    }
+
+    /// Adds an address for TCP, as [`add_local_address`](Self::add_local_address) does. The section
+    /// [TCP](antiphon_ice#tcp) of the ICE crate says when connections are to be opened, and what path their datagrams have.
+    pub fn add_local_tcp_address(&mut self, now: Instant, address: SocketAddr, tcp_type: TcpType) {
+        self.add_address(now, LocalAddress::Tcp(address, tcp_type));
+    }
+
+    /// Says that the TCP connection of `path` is closed, or could not be opened.
+    pub fn handle_connection_closed(&mut self, now: Instant, path: Path) {
+        self.transport.ice.handle_connection_closed(now, path);
+        self.settle(now);
     }
 
     /// Adds a STUN server, which tells the addresses that others see.
@@ -244,6 +267,15 @@ impl PeerConnection {
         self.transport.ice.standing(path)
     }
 
+    fn add_address(&mut self, now: Instant, address: LocalAddress) {
+        if self.gathering.started {
+            address.give_to(&mut self.transport.ice, now);
+            self.settle(now);
+        } else {
+            self.gathering.addresses.push(address);
+        }
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }
@@ -255,7 +287,7 @@ impl PeerConnection {
         }
         self.gathering.started = true;
         let ice = &mut self.transport.ice;
-        self.gathering.addresses.drain(..).for_each(|address| ice.add_local_address(now, address));
+        self.gathering.addresses.drain(..).for_each(|address| address.give_to(ice, now));
         self.gathering.servers.drain(..).for_each(|server| ice.add_stun_server(now, server));
         if self.gathering.ended {
             ice.end_of_local_addresses(now);

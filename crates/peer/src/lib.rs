@@ -39,7 +39,7 @@
 //!
 //! # What it leaves out
 //!
-//! Media: sections for audio and video are rejected in answers. ICE restart, TURN and TCP candidates, multicast DNS.
+//! Media: sections for audio and video are rejected in answers. ICE restart, TURN, multicast DNS.
 //! Sockets, name resolution and `async` are those of the crate `antiphon`.
 
 mod candidate;
@@ -63,7 +63,8 @@ mod transport;
 
 pub use antiphon_crypto::{Certificate, Provider};
 pub use antiphon_ice::{
-    Addressee, GatheringState as IceGatheringState, IceState as IceConnectionState, Standing, TransactionTag,
+    Addressee, GatheringState as IceGatheringState, IceState as IceConnectionState, Standing, TcpType,
+    TransactionTag,
 };
 pub use candidate::IceCandidate;
 pub use channel::{Channel, ChannelId, ChannelStatistics, DataChannelInit, ReadyState};

@@ -74,7 +74,7 @@ impl PeerConnection {
 
     /// Adds a candidate of the peer's; `None`, or one with an empty text, says that no more follow.
     ///
-    /// What the agent can't try (multicast DNS names, TCP, sections that are not used) is counted and otherwise ignored.
+    /// What the agent can't try (multicast DNS names, sections that are not used) is counted and otherwise ignored.
     ///
     /// # Errors
     /// Where it is malformed or belongs to nothing that the peer described; nothing has changed then.

@@ -27,6 +27,11 @@ impl Path {
     pub fn udp(local: SocketAddr, remote: SocketAddr) -> Self {
         Self { protocol: Protocol::Udp, local, remote }
     }
+
+    /// A path over a TCP connection.
+    pub fn tcp(local: SocketAddr, remote: SocketAddr) -> Self {
+        Self { protocol: Protocol::Tcp, local, remote }
+    }
 }
 
 /// An explicit congestion notification codepoint (RFC 3168 §5).

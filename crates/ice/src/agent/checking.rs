@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use antiphon_stun::{
     Attribute, ClientTransaction, MessageBuilder, MessageType, Step, Timing, TooLong, TransactionId,
 };
-use antiphon_util::{Path, Transmit, Writer};
+use antiphon_util::{Path, Protocol, Transmit, Writer};
 
 use super::Agent;
 use crate::checklist::{Check, Pair, PairState, Valid};
@@ -29,6 +29,14 @@ const PROBE_TIMING: Timing = Timing {
     max_timeout: PROBE_INTERVAL,
     max_requests: 120,
     last_wait: PROBE_INTERVAL,
+};
+
+/// Over a reliable transport a request is sent once, and awaited for Ti (RFC 8489 §6.2.2).
+const TCP_TIMING: Timing = Timing {
+    timeout: Duration::from_millis(39_500),
+    max_timeout: Duration::from_millis(39_500),
+    max_requests: 1,
+    last_wait: Duration::from_millis(39_500),
 };
 
 impl Agent {
@@ -62,7 +70,7 @@ impl Agent {
 
     /// Sends USE-CANDIDATE on a pair that works (RFC 8445 §8.1.1).
     pub(super) fn nominate(&mut self, now: Instant, path: Path) {
-        let check = self.new_check(now, self.config.check_timing, true);
+        let check = self.new_check(now, self.timing_on(path), true);
         if let Some(valid) = self.checklist.find_mut(path).and_then(Pair::valid_mut) {
             valid.check = Some(check);
         }
@@ -140,7 +148,7 @@ impl Agent {
 
     /// Moves the pair to in-progress; its first request counts as sent.
     fn start_check(&mut self, now: Instant, path: Path) -> Option<Request> {
-        let mut timing = self.config.check_timing;
+        let mut timing = self.timing_on(path);
         timing.timeout = timing.timeout.max(self.paced_round());
         let mut check = self.new_check(now, timing, false);
         let request = check.request(path, now)?;
@@ -172,6 +180,13 @@ impl Agent {
         })
     }
 
+    fn timing_on(&self, path: Path) -> Timing {
+        match path.protocol {
+            Protocol::Udp => self.config.check_timing,
+            Protocol::Tcp => TCP_TIMING,
+        }
+    }
+
     fn new_check(&mut self, now: Instant, timing: Timing, nominates: bool) -> Check {
         let transaction = ClientTransaction::new(now, self.tag.id(&mut self.rng), timing);
         Check { transaction, role: self.role, nominates }
@@ -184,7 +199,7 @@ impl Agent {
     }
 
     fn write_check(&self, request: Request, buf: &mut Vec<u8>) -> Result<usize, TooLong> {
-        let (Some(access), Some(base)) = (&self.remote.access, self.gatherer.base(request.path.local)) else {
+        let (Some(access), Some(base)) = (&self.remote.access, self.gatherer.base_of(request.path)) else {
             return Err(TooLong);
         };
         let mut writer = Writer::new(buf);

@@ -7,6 +7,7 @@ use antiphon_util::Path;
 use tracing::trace;
 
 use super::Agent;
+use super::pairing::is_at;
 use crate::checklist::{Check, PairState, Valid};
 use crate::config::Role;
 use crate::consent::Consent;
@@ -66,7 +67,7 @@ impl Agent {
                 return false;
             }
         };
-        if self.gatherer.base(path.local).is_none() {
+        if self.gatherer.base_of(path).is_none() {
             self.drop_datagram(DropReason::UnknownLocalAddress);
             return false;
         }
@@ -194,8 +195,8 @@ impl Agent {
     /// Acts on an authenticated check (RFC 8445 §7.3.1.3 to §7.3.1.5): learns the candidate, triggers a check of
     /// ours, notes a nomination.
     fn follow_check(&mut self, now: Instant, path: Path, priority: u32, use_candidate: bool) {
-        let known = self.remote_candidates().any(|candidate| candidate.address == path.remote);
-        if !known && !self.learn_peer_reflexive(path.remote, priority) {
+        let known = self.remote_candidates().any(|candidate| is_at(candidate, path));
+        if !known && !self.learn_peer_reflexive(path, priority) {
             self.drop_datagram(DropReason::PeerReflexiveLimit);
             return;
         }

@@ -59,12 +59,15 @@ impl Agent {
     fn update_selection(&mut self, now: Instant) {
         let best = nomination::select(&self.checklist, self.role, now, self.config.liveness());
         let Some(pair) = best else {
-            self.selected = None;
+            if self.selected.take().is_some() {
+                self.schedule.lost = Some(now);
+            }
             return;
         };
         let (path, priority, nominated) = (pair.path, pair.priority, pair.nominated.is_some());
         let is_silent = self.is_silent(pair, now);
         self.schedule.consent_lost = false;
+        self.schedule.lost = None;
         if nominated && !is_silent {
             // Our own nomination is final; a controlling browser may still move to a better pair.
             self.checklist.conclude(if self.role == Role::Controlling { u64::MAX } else { priority });
@@ -84,7 +87,7 @@ impl Agent {
             Some(pair) if pair.nominated.is_some() => Selection::Nominated,
             Some(_) => Selection::Valid,
             None if self.schedule.consent_lost => Selection::Expired,
-            None if self.schedule.valid_since.is_some() && !pending => Selection::Expired,
+            None if self.lost_until().is_some_and(|until| until <= now) => Selection::Expired,
             None => Selection::None,
         };
         Facts {
@@ -98,6 +101,10 @@ impl Agent {
     /// Whether the pair in use seems to be cut.
     pub(super) fn is_silent(&self, pair: &Pair, now: Instant) -> bool {
         pair.valid().is_some_and(|valid| valid.consent.is_silent(now, self.config.disconnected_after))
+    }
+
+    fn lost_until(&self) -> Option<Instant> {
+        Some(self.schedule.lost? + self.config.consent_expiry)
     }
 
     fn silent_at(&self, pair: &Pair) -> Option<Instant> {
@@ -140,7 +147,7 @@ impl Agent {
         let patience = if selected.is_none() { self.schedule.patience } else { None };
         // Once told, silence causes nothing more until an answer comes.
         let silent_at = silent_at.filter(|_| self.shown.ice != IceState::Disconnected);
-        [self.schedule.nomination, patience, silent_at]
+        [self.schedule.nomination, patience, silent_at, self.lost_until()]
             .into_iter()
             .flatten()
             .chain(self.checks_due(now))

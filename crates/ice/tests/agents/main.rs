@@ -13,3 +13,4 @@ mod liveness;
 mod net;
 mod reflexive;
 mod script;
+mod tcp;
