@@ -27,7 +27,7 @@ impl IceServers {
     /// serve where the other peer runs on this machine.
     pub fn configuration(&self, loopback: bool) -> Configuration {
         let mut configuration = Configuration::default();
-        configuration.include_loopback = loopback;
+        configuration.network.include_loopback = loopback;
         if !self.urls.is_empty() {
             configuration.ice_servers = vec![IceServer {
                 urls: self.urls.clone(),

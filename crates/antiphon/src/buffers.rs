@@ -54,6 +54,16 @@ pub(crate) struct ReceiveBuffers {
     filled: usize,
 }
 
+/// Datagrams of one sender that arrived in one piece.
+#[derive(Debug)]
+pub(crate) struct Slot<'a> {
+    pub(crate) remote: SocketAddr,
+    pub(crate) ecn: Option<Ecn>,
+    /// Bytes of each datagram but the last, which may be shorter.
+    pub(crate) stride: usize,
+    pub(crate) bytes: &'a mut [u8],
+}
+
 /// One datagram of a burst.
 #[derive(Debug)]
 pub(crate) struct Datagram<'a> {
@@ -80,13 +90,21 @@ impl ReceiveBuffers {
         Ok(())
     }
 
+    /// The last burst.
+    pub(crate) fn slots(&mut self) -> impl Iterator<Item = Slot<'_>> {
+        let slots = self.memory.chunks_exact_mut(SLOT_SIZE);
+        slots.zip(self.metas.iter()).take(self.filled).map(|(slot, meta)| Slot {
+            remote: meta.addr,
+            ecn: meta.ecn.map(mark),
+            stride: meta.stride.max(1),
+            bytes: slot.get_mut(..meta.len).unwrap_or_default(),
+        })
+    }
+
     /// The datagrams of the last burst.
     pub(crate) fn datagrams(&mut self) -> impl Iterator<Item = Datagram<'_>> {
-        let slots = self.memory.chunks_exact_mut(SLOT_SIZE);
-        slots.zip(self.metas.iter()).take(self.filled).flat_map(|(slot, meta)| {
-            let bytes = slot.get_mut(..meta.len).unwrap_or_default();
-            let (remote, ecn) = (meta.addr, meta.ecn.map(mark));
-            bytes.chunks_mut(meta.stride.max(1)).map(move |bytes| Datagram { remote, ecn, bytes })
+        self.slots().flat_map(|Slot { remote, ecn, stride, bytes }| {
+            bytes.chunks_mut(stride).map(move |bytes| Datagram { remote, ecn, bytes })
         })
     }
 }

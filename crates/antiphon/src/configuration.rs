@@ -1,14 +1,17 @@
 //! How a connection is set up.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_peer::{Certificate, Consent, Limits};
 
 use crate::connection::PeerConnection;
+use crate::endpoint::Endpoint;
 use crate::error::ConfigurationError;
 use crate::ice_server::IceServer;
+use crate::network::{AddressFilter, Network};
 
 /// How a connection is set up: the W3C's `RTCConfiguration` and what a native program chooses besides.
 #[derive(Debug, Clone)]
@@ -16,10 +19,10 @@ use crate::ice_server::IceServer;
 pub struct Configuration {
     /// Servers that help to find addresses under which the peer reaches us.
     pub ice_servers: Vec<IceServer>,
-    /// Whether loopback addresses are gathered beside others. Without any other address they are gathered anyway.
-    pub include_loopback: bool,
-    /// The addresses to bind, one socket each; a port of 0 lets the system choose. Empty: every address of the machine.
-    pub bind_addresses: Vec<SocketAddr>,
+    /// The addresses and ports of its own. At an endpoint these are none but what [`Network::bind_addresses`] spells out.
+    pub network: Network,
+    /// The endpoint whose sockets the connection shares.
+    pub endpoint: Option<Endpoint>,
     /// The identity towards peers; `None` makes a new one.
     pub certificate: Option<Arc<Certificate>>,
     /// How soon a peer that falls silent counts as lost.
@@ -34,8 +37,8 @@ impl Default for Configuration {
     fn default() -> Self {
         Self {
             ice_servers: Vec::new(),
-            include_loopback: false,
-            bind_addresses: Vec::new(),
+            network: Network::default(),
+            endpoint: None,
             certificate: None,
             consent: Consent::default(),
             limits: Limits::default(),
@@ -60,13 +63,32 @@ impl Builder {
 
     /// Gathers loopback addresses too.
     pub fn include_loopback(mut self, include: bool) -> Self {
-        self.configuration.include_loopback = include;
+        self.configuration.network.include_loopback = include;
         self
     }
 
-    /// Binds to `address` in place of every address of the machine; may be repeated.
+    /// Binds to `address` in place of every address of the machine; may be repeated. `0.0.0.0` and `::` stand for all addresses
+    /// of their family.
     pub fn bind(mut self, address: SocketAddr) -> Self {
-        self.configuration.bind_addresses.push(address);
+        self.configuration.network.bind_addresses.push(address);
+        self
+    }
+
+    /// Uses only addresses that the filter permits.
+    pub fn filter(mut self, filter: AddressFilter) -> Self {
+        self.configuration.network.filter = Some(filter);
+        self
+    }
+
+    /// Chooses ports from this range where none is given.
+    pub fn ports(mut self, ports: RangeInclusive<u16>) -> Self {
+        self.configuration.network.ports = ports;
+        self
+    }
+
+    /// Shares the sockets of `endpoint`.
+    pub fn endpoint(mut self, endpoint: &Endpoint) -> Self {
+        self.configuration.endpoint = Some(endpoint.clone());
         self
     }
 

@@ -1,8 +1,6 @@
 //! The handle of a connection.
 
 use std::future::poll_fn;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -17,12 +15,12 @@ use crate::DataChannel;
 use crate::clock::now;
 use crate::configuration::{Builder, Configuration};
 use crate::driver::{Driver, Resolution};
+use crate::endpoint::Attachment;
 use crate::error::{ConfigurationError, ConnectionError, ShutdownError};
 use crate::events::{Event, Events, poll_event};
 use crate::ice_server::{StunServer, resolve_all};
-use crate::interfaces::local_addresses;
 use crate::shared::{Guard, Phase, Shared};
-use crate::socket::Socket;
+use crate::socket::{Reader, Socket};
 
 /// A WebRTC peer connection: the W3C's `RTCPeerConnection`.
 ///
@@ -57,11 +55,18 @@ impl PeerConnection {
     /// # Panics
     /// Outside of a tokio runtime with I/O and time enabled.
     pub async fn new(configuration: Configuration) -> Result<Self, ConfigurationError> {
-        let servers = StunServer::parse_all(&configuration.ice_servers)?;
+        let mut servers = StunServer::parse_all(&configuration.ice_servers)?;
         let sockets = bind(&configuration)?;
         let now = now();
         let mut peer = new_peer(now, &configuration)?;
-        for socket in &sockets {
+        let attachment = configuration.endpoint.map(|endpoint| {
+            if configuration.ice_servers.is_empty() {
+                servers.clone_from(&endpoint.inner.stun_servers);
+            }
+            Attachment::new(endpoint.inner, &peer)
+        });
+        let shared = attachment.iter().flat_map(|attachment| attachment.sockets());
+        for socket in sockets.iter().chain(shared) {
             peer.add_local_address(now, socket.local());
         }
         let resolution: Option<Resolution> = if servers.is_empty() {
@@ -71,7 +76,8 @@ impl PeerConnection {
             Some(Box::pin(resolve_all(servers)))
         };
         let shared = Arc::new(Shared::new(peer));
-        tokio::spawn(Driver::new(Arc::clone(&shared), sockets, resolution));
+        let readers = sockets.into_iter().map(Reader::new).collect();
+        tokio::spawn(Driver::new(Arc::clone(&shared), readers, attachment, resolution));
         let connection = Connection { shared, shutdown_timeout: configuration.shutdown_timeout };
         Ok(Self { connection: Arc::new(connection) })
     }
@@ -383,29 +389,10 @@ fn end_of(state: &Guard<'_>) -> ConnectionError {
     if state.has_failed() { ConnectionError::Failed } else { ConnectionError::Closed }
 }
 
-/// A socket for each address; those that can't be bound are left out as long as one can.
-fn bind(configuration: &Configuration) -> Result<Vec<Socket>, ConfigurationError> {
-    let addresses = if configuration.bind_addresses.is_empty() {
-        let addresses =
-            local_addresses(configuration.include_loopback).map_err(ConfigurationError::Interfaces)?;
-        addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect()
-    } else {
-        configuration.bind_addresses.clone()
-    };
-    let mut sockets = Vec::with_capacity(addresses.len());
-    let mut refused: Option<io::Error> = None;
-    for address in addresses {
-        match Socket::bind(address) {
-            Ok(socket) => sockets.push(socket),
-            Err(error) => {
-                tracing::debug!(%address, %error, "address left out");
-                refused = Some(error);
-            }
-        }
+/// The sockets of the connection's own; at an endpoint only those that are asked for.
+fn bind(configuration: &Configuration) -> Result<Vec<Arc<Socket>>, ConfigurationError> {
+    if configuration.endpoint.is_some() && configuration.network.bind_addresses.is_empty() {
+        return Ok(Vec::new());
     }
-    match refused {
-        _ if !sockets.is_empty() => Ok(sockets),
-        Some(error) => Err(ConfigurationError::Bind(error)),
-        None => Err(ConfigurationError::NoAddress),
-    }
+    configuration.network.bind(|address| Socket::bind(address, false).map(Arc::new))
 }

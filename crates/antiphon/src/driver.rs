@@ -16,8 +16,9 @@ use tokio::time::Sleep;
 
 use crate::buffers::Buffers;
 use crate::clock::now;
+use crate::endpoint::Attachment;
 use crate::shared::{Phase, Shared};
-use crate::socket::{Sent, Socket};
+use crate::socket::{Reader, Sent, Socket, Writable};
 
 /// Rounds before other tasks get their turn, however much the sockets still hold.
 const MAX_ROUNDS: usize = 8;
@@ -34,7 +35,10 @@ pub(crate) type Resolution = Pin<Box<dyn Future<Output = Vec<SocketAddr>> + Send
 /// Drives one connection until it is closed.
 pub(crate) struct Driver {
     shared: Arc<Shared>,
-    sockets: Vec<Socket>,
+    /// Sockets of this connection alone.
+    readers: Vec<Reader>,
+    /// Its place at an endpoint, whose sockets it shares.
+    attachment: Option<Attachment>,
     resolution: Option<Resolution>,
     /// Sleeps until `armed`, which is never later than the peer's next timeout.
     sleep: Pin<Box<Sleep>>,
@@ -48,6 +52,8 @@ pub(crate) struct Driver {
 struct Unsent {
     transmit: Transmit,
     bytes: Vec<u8>,
+    socket: Arc<Socket>,
+    room: Writable,
 }
 
 /// What came of a flush.
@@ -61,10 +67,16 @@ enum Flushed {
 }
 
 impl Driver {
-    pub(crate) fn new(shared: Arc<Shared>, sockets: Vec<Socket>, resolution: Option<Resolution>) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        readers: Vec<Reader>,
+        attachment: Option<Attachment>,
+        resolution: Option<Resolution>,
+    ) -> Self {
         Self {
             shared,
-            sockets,
+            readers,
+            attachment,
             resolution,
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
@@ -101,16 +113,21 @@ impl Driver {
         }
     }
 
-    /// Reads a burst from each socket; whether there was any.
+    /// Takes what has arrived; whether there was anything.
     fn receive(&mut self, cx: &mut Context<'_>, buffers: &mut Buffers) -> bool {
+        self.receive_from_inbox(cx) | self.receive_from_sockets(cx, buffers)
+    }
+
+    /// Reads a burst from each socket; whether there was any.
+    fn receive_from_sockets(&mut self, cx: &mut Context<'_>, buffers: &mut Buffers) -> bool {
         let mut received = false;
-        for socket in &mut self.sockets {
-            if socket.poll_receive(cx, &mut buffers.receive).is_pending() {
+        for reader in &mut self.readers {
+            if reader.poll_receive(cx, &mut buffers.receive).is_pending() {
                 continue;
             }
             received = true;
             let now = now();
-            let local = socket.local();
+            let local = reader.local();
             let mut state = self.shared.lock();
             for datagram in buffers.receive.datagrams() {
                 let path = Path::udp(local, datagram.remote);
@@ -121,6 +138,25 @@ impl Driver {
             state.take_events(now);
         }
         received
+    }
+
+    /// Takes what the readers of shared sockets have put aside; whether there was any.
+    fn receive_from_inbox(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(attachment) = &mut self.attachment else { return false };
+        let Poll::Ready(mut arrivals) = attachment.poll_take(cx) else { return false };
+        let now = now();
+        let mut state = self.shared.lock();
+        for (run, bytes) in arrivals.runs() {
+            let may_prove = bytes.first().is_some_and(|first| *first <= 3);
+            for datagram in bytes.chunks_mut(run.stride) {
+                state.peer.handle_receive(now, Received { path: run.path, ecn: run.ecn, datagram });
+            }
+            if may_prove {
+                attachment.claim(run.path, state.peer.standing(run.path));
+            }
+        }
+        state.take_events(now);
+        true
     }
 
     /// Sends what the peer has to send and arms the timer.
@@ -137,6 +173,9 @@ impl Driver {
             state.take_events(now);
             let Some(transmit) = transmit else {
                 state.set_driver(cx.waker());
+                if let Some(attachment) = &mut self.attachment {
+                    attachment.follow_ufrags(&state.peer);
+                }
                 let due = state.peer.poll_timeout();
                 let closing = state.phase == Phase::Closing;
                 drop(state);
@@ -162,7 +201,7 @@ impl Driver {
 
     /// Sends one run; `false` where its end has to wait for room.
     fn send(&mut self, cx: &mut Context<'_>, transmit: Transmit, bytes: &[u8]) -> bool {
-        let Some(socket) = self.sockets.iter().find(|socket| socket.local() == transmit.path.local) else {
+        let Some(socket) = self.socket_at(transmit.path.local) else {
             tracing::debug!(path = ?transmit.path, "no socket to send from");
             return true;
         };
@@ -170,24 +209,30 @@ impl Driver {
             Sent::Whole => true,
             Sent::Partly(sent) => {
                 let bytes = bytes.get(sent..).unwrap_or_default().to_vec();
-                self.unsent = Some(Unsent { transmit, bytes });
+                let (socket, room) = (Arc::clone(socket), socket.writable());
+                self.unsent = Some(Unsent { transmit, bytes, socket, room });
                 self.send_unsent(cx)
             }
         }
     }
 
+    /// The socket that is bound to `local`.
+    fn socket_at(&self, local: SocketAddr) -> Option<&Arc<Socket>> {
+        let shared = self.attachment.iter().flat_map(|attachment| attachment.sockets());
+        self.readers.iter().map(Reader::socket).chain(shared).find(|socket| socket.local() == local)
+    }
+
     /// Sends what the kernel had no room for; `false`, with `cx` registered, where it still has none.
     fn send_unsent(&mut self, cx: &mut Context<'_>) -> bool {
-        while let Some(unsent) = &mut self.unsent {
-            let local = unsent.transmit.path.local;
-            let Some(socket) = self.sockets.iter().find(|socket| socket.local() == local) else { break };
-            if socket.poll_writable(cx).is_pending() {
+        while let Some(Unsent { transmit, bytes, socket, room }) = &mut self.unsent {
+            if room.as_mut().poll(cx).is_pending() {
                 return false;
             }
-            match socket.send(&unsent.transmit, &unsent.bytes) {
+            *room = socket.writable();
+            match socket.send(transmit, bytes) {
                 Sent::Whole => break,
                 Sent::Partly(sent) => {
-                    unsent.bytes.drain(..sent);
+                    bytes.drain(..sent);
                 }
             }
         }

@@ -6,13 +6,23 @@
 use std::io;
 use std::net::IpAddr;
 
+use crate::network::AddressFilter;
+
 /// More addresses than this (machines with many virtual networks) only cost checks.
 const MAX_ADDRESSES: usize = 16;
 
 /// The addresses to gather host candidates from, IPv6 first as RFC 8421 §4 advises.
-pub(crate) fn local_addresses(include_loopback: bool) -> io::Result<Vec<IpAddr>> {
+pub(crate) fn local_addresses(
+    include_loopback: bool,
+    filter: Option<&AddressFilter>,
+) -> io::Result<Vec<IpAddr>> {
     let interfaces = if_addrs::get_if_addrs()?;
-    Ok(select(interfaces.iter().map(|interface| interface.ip()), include_loopback))
+    let permitted = interfaces
+        .iter()
+        .filter(|interface| interface.is_oper_up())
+        .map(|interface| (interface.name.as_str(), interface.ip()))
+        .filter(|(name, address)| filter.is_none_or(|filter| filter.permits(name, *address)));
+    Ok(select(permitted.map(|(_, address)| address), include_loopback))
 }
 
 fn select(addresses: impl Iterator<Item = IpAddr>, include_loopback: bool) -> Vec<IpAddr> {

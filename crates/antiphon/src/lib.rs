@@ -34,6 +34,7 @@
 //!   ([`PeerConnection::connected`], [`DataChannel::opened`] …).
 //! * [`DataChannel::send`] waits where the peer or the network can't keep up, and a reader that stops holds the sender
 //!   back, so that memory stays bounded. [`DataChannel::into_stream`] gives `AsyncRead` and `AsyncWrite`.
+//! * A connection has sockets of its own, or shares those of an [`Endpoint`] with thousands of others.
 //! * [`PeerConnection::close`] ends a connection at once and tells the peer, as does the drop of the last handle;
 //!   [`PeerConnection::shutdown`] first delivers what was accepted.
 //! * Each error is a small enum of what its command can run into, and its `name()` is that of the W3C's exception.
@@ -51,10 +52,12 @@ mod clock;
 mod configuration;
 mod connection;
 mod driver;
+mod endpoint;
 mod error;
 mod events;
 mod ice_server;
 mod interfaces;
+mod network;
 mod shared;
 mod socket;
 mod stream;
@@ -69,9 +72,11 @@ pub use bytes::Bytes;
 pub use channel::DataChannel;
 pub use configuration::{Builder, Configuration};
 pub use connection::PeerConnection;
+pub use endpoint::{Endpoint, EndpointBuilder, EndpointConfiguration, EndpointLimits, EndpointStatistics};
 pub use error::{ConfigurationError, ConnectionError, IceServerError, RecvError, SendError, ShutdownError};
 pub use events::{Event, Events};
 pub use ice_server::IceServer;
+pub use network::{AddressFilter, Network};
 pub use stream::DataChannelStream;
 
 /// The program of the README is compiled and run as a test.

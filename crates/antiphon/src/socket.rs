@@ -3,8 +3,11 @@
 //! Errors of the kernel other than "would block" are never fatal: a datagram that could not be sent counts as lost, and
 //! ICE notices where a path is gone.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use antiphon_util::{Ecn, Transmit};
@@ -21,14 +24,23 @@ const SOCKET_BUFFER: usize = 4 << 20;
 /// After so many failed reads in a row the socket is read no more, so that a broken one can't keep the driver busy.
 const MAX_READ_ERRORS: u32 = 64;
 
-/// A non-blocking UDP socket that is bound to one address.
+/// A non-blocking UDP socket that is bound to one address. Whoever has a path from there sends on it.
 #[derive(Debug)]
 pub(crate) struct Socket {
     io: UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
+}
+
+/// The one who reads a socket.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    socket: Arc<Socket>,
     read_errors: u32,
 }
+
+/// Ready when a socket that was full takes datagrams again.
+pub(crate) type Writable = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// How far sending a run got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,12 +52,16 @@ pub(crate) enum Sent {
 }
 
 impl Socket {
-    /// Binds to `address`; must be called within a tokio runtime.
-    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
+    /// Binds to `address`, which other sockets may bind as well where it is `shared`; the kernel then spreads the peers over
+    /// them. Must be called within a tokio runtime.
+    pub(crate) fn bind(address: SocketAddr, shared: bool) -> io::Result<Self> {
         let raw = RawSocket::new(Domain::for_address(address), Type::DGRAM, None)?;
         raw.set_nonblocking(true)?;
         if address.is_ipv6() {
             raw.set_only_v6(true)?;
+        }
+        if shared {
+            share_port(&raw)?;
         }
         // What the kernel grants is enough to work with.
         let _ = raw.set_recv_buffer_size(SOCKET_BUFFER);
@@ -54,7 +70,7 @@ impl Socket {
         let io = UdpSocket::from_std(raw.into())?;
         let state = UdpSocketState::new((&io).into())?;
         let local = io.local_addr()?;
-        Ok(Self { io, state, local, read_errors: 0 })
+        Ok(Self { io, state, local })
     }
 
     /// The address that it is bound to.
@@ -62,32 +78,14 @@ impl Socket {
         self.local
     }
 
-    /// Reads one burst into `buffers` and gives whether anything was read; pending, with `cx` registered, where there
-    /// is nothing to read.
-    pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>, buffers: &mut ReceiveBuffers) -> Poll<()> {
-        while self.read_errors < MAX_READ_ERRORS {
-            if let Err(error) = ready!(self.io.poll_recv_ready(cx)) {
-                self.count_read_error(&error);
-                continue;
+    /// Ready when the kernel takes more; any number of tasks can wait.
+    pub(crate) fn writable(self: &Arc<Self>) -> Writable {
+        let socket = Arc::clone(self);
+        Box::pin(async move {
+            if let Err(error) = socket.io.writable().await {
+                tracing::debug!(local = %socket.local, %error, "wait for room failed");
             }
-            let received = self.io.try_io(Interest::READABLE, || {
-                buffers.fill(|slices, metas| self.state.recv((&self.io).into(), slices, metas))
-            });
-            match received {
-                Ok(()) => {
-                    self.read_errors = 0;
-                    return Poll::Ready(());
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => self.count_read_error(&error),
-            }
-        }
-        Poll::Pending
-    }
-
-    /// Pending, with `cx` registered, while the kernel takes nothing more.
-    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.io.poll_send_ready(cx).map(|_| ())
+        })
     }
 
     /// Sends the run `bytes` that `transmit` describes, with as few system calls as the kernel permits.
@@ -121,11 +119,60 @@ impl Socket {
         };
         self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), &datagrams))
     }
+}
+
+impl Reader {
+    pub(crate) fn new(socket: Arc<Socket>) -> Self {
+        Self { socket, read_errors: 0 }
+    }
+
+    /// What is read.
+    pub(crate) fn socket(&self) -> &Arc<Socket> {
+        &self.socket
+    }
+
+    /// The address that is read.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.socket.local
+    }
+
+    /// Reads one burst into `buffers`; pending, with `cx` registered, where there is nothing to read.
+    pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>, buffers: &mut ReceiveBuffers) -> Poll<()> {
+        while self.read_errors < MAX_READ_ERRORS {
+            if let Err(error) = ready!(self.socket.io.poll_recv_ready(cx)) {
+                self.count_read_error(&error);
+                continue;
+            }
+            let Socket { io, state, .. } = &*self.socket;
+            let received = io.try_io(Interest::READABLE, || {
+                buffers.fill(|slices, metas| state.recv(io.into(), slices, metas))
+            });
+            match received {
+                Ok(()) => {
+                    self.read_errors = 0;
+                    return Poll::Ready(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => self.count_read_error(&error),
+            }
+        }
+        Poll::Pending
+    }
 
     fn count_read_error(&mut self, error: &io::Error) {
         self.read_errors += 1;
-        tracing::debug!(local = %self.local, %error, "receive failed");
+        tracing::debug!(local = %self.local(), %error, "receive failed");
     }
+}
+
+#[cfg(unix)]
+fn share_port(raw: &RawSocket) -> io::Result<()> {
+    raw.set_reuse_port(true)
+}
+
+#[cfg(not(unix))]
+fn share_port(_: &RawSocket) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 fn codepoint(ecn: Ecn) -> EcnCodepoint {
@@ -145,12 +192,13 @@ mod tests {
 
     use super::*;
 
-    fn pair() -> (Socket, Socket) {
+    fn pair() -> (Arc<Socket>, Reader) {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        (Socket::bind(any).unwrap(), Socket::bind(any).unwrap())
+        let bind = || Arc::new(Socket::bind(any, false).unwrap());
+        (bind(), Reader::new(bind()))
     }
 
-    async fn receive(socket: &mut Socket, count: usize) -> Vec<Vec<u8>> {
+    async fn receive(socket: &mut Reader, count: usize) -> Vec<Vec<u8>> {
         let mut buffers = ReceiveBuffers::new();
         let mut datagrams = Vec::new();
         while datagrams.len() < count {
@@ -166,7 +214,7 @@ mod tests {
         let bytes: Vec<u8> = (0..10_500_u32).map(|i| i as u8).collect();
         let path = Path::udp(sender.local(), receiver.local());
         let transmit = Transmit { path, ecn: None, len: bytes.len(), segment_size: Some(1_000) };
-        poll_fn(|cx| sender.poll_writable(cx)).await;
+        sender.writable().await;
         assert_eq!(sender.send(&transmit, &bytes), Sent::Whole);
         let datagrams = receive(&mut receiver, 11).await;
         assert_eq!(datagrams, bytes.chunks(1_000).map(<[u8]>::to_vec).collect::<Vec<_>>());
@@ -178,7 +226,7 @@ mod tests {
         let path = Path::udp(sender.local(), receiver.local());
         drop(receiver);
         let transmit = Transmit { path, ecn: None, len: 3, segment_size: None };
-        poll_fn(|cx| sender.poll_writable(cx)).await;
+        sender.writable().await;
         for _ in 0..10 {
             assert_eq!(sender.send(&transmit, &[1, 2, 3]), Sent::Whole);
         }
@@ -189,7 +237,7 @@ mod tests {
         let (sender, mut receiver) = pair();
         let path = Path::udp(sender.local(), receiver.local());
         let transmit = Transmit { path, ecn: Some(Ecn::Ect0), len: 1, segment_size: None };
-        poll_fn(|cx| sender.poll_writable(cx)).await;
+        sender.writable().await;
         assert_eq!(sender.send(&transmit, &[1]), Sent::Whole);
         let mut buffers = ReceiveBuffers::new();
         poll_fn(|cx| receiver.poll_receive(cx, &mut buffers)).await;

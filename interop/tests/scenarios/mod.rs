@@ -30,7 +30,7 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> Resu
 /// A connection that the peer reaches over loopback.
 pub(crate) async fn antiphon() -> Result<PeerConnection> {
     let mut configuration = Configuration::default();
-    configuration.include_loopback = true;
+    configuration.network.include_loopback = true;
     Ok(PeerConnection::new(configuration).await?)
 }
 

@@ -1,0 +1,300 @@
+//! One port for many connections.
+
+mod attachment;
+mod inbox;
+mod receiver;
+mod router;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use antiphon_peer::TransactionTag;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use crate::error::ConfigurationError;
+use crate::ice_server::{IceServer, StunServer};
+use crate::network::{AddressFilter, Network};
+use crate::socket::Socket;
+pub(crate) use attachment::Attachment;
+use inbox::Inbox;
+use receiver::{Counters, Receiver};
+use router::{Change, Router};
+
+/// Sockets that many connections share: one UDP port an address, however many peers.
+///
+/// Datagrams find their connection by the user fragment or transaction that they name, and after that by the peer's address.
+/// What is for nobody is dropped and counted. A clone is another handle of the same endpoint; it lives as long as one of
+/// its handles or connections does.
+///
+/// Two connections of one endpoint can't both have the same peer address, as they would where two endpoints of one port each
+/// connect to each other twice: between two ports there is one path, and nothing in DTLS says whose a record is.
+///
+/// ```
+/// use antiphon::{Endpoint, PeerConnection};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let endpoint = Endpoint::builder().bind("127.0.0.1:0".parse()?).build().await?;
+/// let first = PeerConnection::builder().endpoint(&endpoint).build().await?;
+/// let second = PeerConnection::builder().endpoint(&endpoint).build().await?;
+/// assert_eq!(endpoint.local_addresses().len(), 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// How an endpoint is set up.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct EndpointConfiguration {
+    /// The addresses and ports.
+    pub network: Network,
+    /// Servers for connections that name none themselves.
+    pub ice_servers: Vec<IceServer>,
+    /// Sockets that share each port (`SO_REUSEPORT`, Unix only), each read by a task of its own, so that a multi-threaded
+    /// runtime reads on several cores; the kernel keeps each peer with one of them. Default 1.
+    pub shards: NonZeroUsize,
+    /// Bounds on what peers can make grow.
+    pub limits: EndpointLimits,
+}
+
+impl Default for EndpointConfiguration {
+    fn default() -> Self {
+        Self {
+            network: Network::default(),
+            ice_servers: Vec::new(),
+            shards: NonZeroUsize::MIN,
+            limits: EndpointLimits::default(),
+        }
+    }
+}
+
+/// Bounds on what peers can make grow at an endpoint.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct EndpointLimits {
+    /// Bytes of datagrams that wait for one connection before further ones are lost, as in a full socket buffer; default
+    /// 1 MiB.
+    pub inbox_bytes: usize,
+    /// Peer addresses that lead to one connection at a time; beyond it the oldest is forgotten; default 16.
+    pub addresses: usize,
+}
+
+impl Default for EndpointLimits {
+    fn default() -> Self {
+        Self { inbox_bytes: 1 << 20, addresses: 16 }
+    }
+}
+
+/// What an endpoint has received since its start, over all its sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct EndpointStatistics {
+    /// Connections at present.
+    pub connections: usize,
+    /// UDP datagrams received.
+    pub datagrams_received: u64,
+    /// Those of them that were dropped because they are for no connection.
+    pub datagrams_unknown: u64,
+    /// Those of them that were dropped because too many waited for their connection.
+    pub datagrams_overflowed: u64,
+}
+
+/// What handles, drivers and tasks of an endpoint share. Its lock is taken when a connection comes, goes or moves, and never
+/// for a datagram.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    registry: Mutex<Registry>,
+    pub(crate) limits: EndpointLimits,
+    pub(crate) stun_servers: Vec<StunServer>,
+    /// Spreads connections over the shards that they send from.
+    next_shard: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Registry {
+    ports: Vec<Port>,
+    ufrags: HashMap<Arc<str>, Arc<Inbox>>,
+    tags: HashMap<TransactionTag, Arc<Inbox>>,
+}
+
+/// The sockets that share one address.
+#[derive(Debug)]
+struct Port {
+    local: SocketAddr,
+    shards: Vec<Shard>,
+}
+
+#[derive(Debug)]
+struct Shard {
+    socket: Arc<Socket>,
+    changes: UnboundedSender<Change>,
+    counters: Arc<Counters>,
+}
+
+impl Endpoint {
+    /// Binds the sockets and starts a task for each on the current tokio runtime.
+    ///
+    /// # Errors
+    /// Where a server's URL is not usable, or no socket can be bound.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O and time enabled.
+    pub async fn new(configuration: EndpointConfiguration) -> Result<Self, ConfigurationError> {
+        let EndpointConfiguration { network, ice_servers, shards, limits } = configuration;
+        let stun_servers = StunServer::parse_all(&ice_servers)?;
+        let sockets = network.bind(|address| bind_shards(address, shards))?;
+        let ports = sockets.into_iter().map(|sockets| Port::new(sockets, &Router::default())).collect();
+        let registry = Registry { ports, ..Registry::default() };
+        let inner =
+            Inner { registry: Mutex::new(registry), limits, stun_servers, next_shard: AtomicUsize::new(0) };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Sets an endpoint up step by step.
+    pub fn builder() -> EndpointBuilder {
+        EndpointBuilder::default()
+    }
+
+    /// The addresses that its sockets are bound to.
+    pub fn local_addresses(&self) -> Vec<SocketAddr> {
+        self.inner.lock().ports.iter().map(|port| port.local).collect()
+    }
+
+    /// What has been received.
+    pub fn statistics(&self) -> EndpointStatistics {
+        let registry = self.inner.lock();
+        let mut sum =
+            EndpointStatistics { connections: registry.tags.len(), ..EndpointStatistics::default() };
+        for Shard { counters, .. } in registry.ports.iter().flat_map(|port| &port.shards) {
+            sum.datagrams_received += counters.datagrams.load(Relaxed);
+            sum.datagrams_unknown += counters.unknown.load(Relaxed);
+            sum.datagrams_overflowed += counters.overflowed.load(Relaxed);
+        }
+        sum
+    }
+}
+
+impl Inner {
+    /// The socket of each address that a connection sends from.
+    fn sockets(&self, registry: &Registry) -> Arc<[Arc<Socket>]> {
+        let number = self.next_shard.fetch_add(1, Relaxed);
+        let of_port = |port: &Port| {
+            let shard = port.shards.get(number % port.shards.len().max(1))?;
+            Some(Arc::clone(&shard.socket))
+        };
+        registry.ports.iter().filter_map(of_port).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Registry {
+    /// Has every socket know of `change`.
+    fn announce(&self, change: &Change) {
+        self.ports.iter().for_each(|port| port.announce(change));
+    }
+}
+
+impl Port {
+    /// Starts to read `sockets`, which share one address, with what `router` knows.
+    fn new(sockets: Vec<Arc<Socket>>, router: &Router) -> Self {
+        let local = sockets.first().map_or_else(|| ([0, 0, 0, 0], 0).into(), |socket| socket.local());
+        let shards = sockets.into_iter().map(|socket| Shard::new(socket, router.clone())).collect();
+        Self { local, shards }
+    }
+
+    fn announce(&self, change: &Change) {
+        for shard in &self.shards {
+            // A receiver that is gone needs to know nothing.
+            let _ = shard.changes.send(change.clone());
+        }
+    }
+}
+
+impl Shard {
+    fn new(socket: Arc<Socket>, router: Router) -> Self {
+        let (changes, incoming) = unbounded_channel();
+        let counters = Arc::new(Counters::default());
+        let receiver = Receiver::new(Arc::clone(&socket), router, incoming, Arc::clone(&counters));
+        tokio::spawn(receiver);
+        Self { socket, changes, counters }
+    }
+}
+
+/// So many sockets at one address.
+fn bind_shards(address: SocketAddr, shards: NonZeroUsize) -> std::io::Result<Vec<Arc<Socket>>> {
+    let shared = shards.get() > 1;
+    let first = Arc::new(Socket::bind(address, shared)?);
+    let local = first.local();
+    let others = (1..shards.get()).map(|_| Socket::bind(local, shared).map(Arc::new));
+    std::iter::once(Ok(first)).chain(others).collect()
+}
+
+/// Builds an [`Endpoint`] step by step.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct EndpointBuilder {
+    configuration: EndpointConfiguration,
+}
+
+impl EndpointBuilder {
+    /// Binds to `address` in place of every address of the machine; may be repeated. `0.0.0.0` and `::` stand for all addresses
+    /// of their family.
+    pub fn bind(mut self, address: SocketAddr) -> Self {
+        self.configuration.network.bind_addresses.push(address);
+        self
+    }
+
+    /// Uses loopback addresses too.
+    pub fn include_loopback(mut self, include: bool) -> Self {
+        self.configuration.network.include_loopback = include;
+        self
+    }
+
+    /// Uses only addresses that the filter permits.
+    pub fn filter(mut self, filter: AddressFilter) -> Self {
+        self.configuration.network.filter = Some(filter);
+        self
+    }
+
+    /// Chooses ports from this range where none is given.
+    pub fn ports(mut self, ports: std::ops::RangeInclusive<u16>) -> Self {
+        self.configuration.network.ports = ports;
+        self
+    }
+
+    /// Adds a server for connections that name none themselves.
+    pub fn ice_server(mut self, server: impl Into<IceServer>) -> Self {
+        self.configuration.ice_servers.push(server.into());
+        self
+    }
+
+    /// Reads each port with so many sockets.
+    pub fn shards(mut self, shards: NonZeroUsize) -> Self {
+        self.configuration.shards = shards;
+        self
+    }
+
+    /// Bounds on what peers can make grow.
+    pub fn limits(mut self, limits: EndpointLimits) -> Self {
+        self.configuration.limits = limits;
+        self
+    }
+
+    /// Binds the sockets.
+    ///
+    /// # Errors
+    /// As [`Endpoint::new`].
+    pub async fn build(self) -> Result<Endpoint, ConfigurationError> {
+        Endpoint::new(self.configuration).await
+    }
+}
