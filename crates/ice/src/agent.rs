@@ -4,13 +4,14 @@ mod checking;
 mod connections;
 mod pairing;
 mod receiving;
+mod restarting;
 mod settling;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use antiphon_crypto::{HashAlgorithm, HmacKey};
+use antiphon_crypto::{HashAlgorithm, HmacKey, Provider};
 use antiphon_util::{Path, Protocol, Received, Rng, Tally, Transmit};
 use tracing::debug;
 
@@ -25,6 +26,7 @@ use crate::responses::Responses;
 use crate::state::{GatheringState, IceState};
 use crate::validated::{Validated, ValidatedPaths};
 use receiving::EarlyCheck;
+use restarting::Former;
 
 /// One end of one ICE session.
 #[derive(Debug)]
@@ -36,6 +38,9 @@ pub struct Agent {
     tag: TransactionTag,
     local: LocalSide,
     remote: RemoteSide,
+    former: Option<Former>,
+    /// How many nominations were made.
+    nominations: u32,
     gatherer: Gatherer,
     checklist: Checklist,
     validated: ValidatedPaths,
@@ -54,6 +59,13 @@ struct LocalSide {
     key: HmacKey,
 }
 
+impl LocalSide {
+    fn new(provider: Provider, credentials: Credentials) -> Self {
+        let key = provider.hmac_key(HashAlgorithm::Sha1, credentials.pwd.as_bytes());
+        Self { credentials, key }
+    }
+}
+
 /// What is known of the peer.
 #[derive(Debug, Default)]
 struct RemoteSide {
@@ -63,6 +75,8 @@ struct RemoteSide {
     early: Vec<EarlyCheck>,
     foundations: u32,
     complete: bool,
+    /// Whether it follows from one nominated pair to another.
+    renomination: bool,
 }
 
 /// What it takes to send checks to the peer.
@@ -122,14 +136,15 @@ impl Agent {
     /// An agent with fresh credentials, unless `config` has some, and no addresses.
     pub fn new(mut config: Config, mut rng: Rng) -> Self {
         let credentials = config.credentials.take().unwrap_or_else(|| Credentials::random(&mut rng));
-        let key = config.provider.hmac_key(HashAlgorithm::Sha1, credentials.pwd.as_bytes());
         let tag = TransactionTag::random(&mut rng);
         Self {
-            role: config.role,
+            role: if config.lite { Role::Controlled } else { config.role },
             tag,
             tie_breaker: rng.u64(),
-            local: LocalSide { credentials, key },
+            local: LocalSide::new(config.provider, credentials),
             remote: RemoteSide::default(),
+            former: None,
+            nominations: 0,
             gatherer: Gatherer::new(tag, config.gathering_timing, config.pacing, config.binding_refresh),
             checklist: Checklist::new(config.limits.pairs),
             validated: ValidatedPaths::default(),
@@ -144,9 +159,10 @@ impl Agent {
         }
     }
 
-    /// Sets the role, as signalling gives it; without effect where it is the same.
+    /// Sets the role, as signalling gives it; without effect where it is the same, and on a lite agent, which is always
+    /// controlled.
     pub fn set_role(&mut self, role: Role) {
-        if self.role == role {
+        if self.role == role || self.config.lite {
             return;
         }
         self.role = role;
@@ -173,10 +189,33 @@ impl Agent {
         self.add_base(now, Candidate::relayed(relayed, mapped));
     }
 
+    /// Takes an address away: its interface is gone. Its candidates are told as removed, and what used it goes another way
+    /// at once, where there is one. The address of an active TCP candidate has port 9.
+    pub fn remove_local_address(&mut self, now: Instant, protocol: Protocol, address: SocketAddr) {
+        let on_base = |path: Path| path.protocol == protocol && path.local == address;
+        let removed = self.gatherer.remove_base(protocol, address);
+        if removed.is_empty() || self.has_ended() {
+            return;
+        }
+        debug!(%address, "local address removed");
+        self.events.extend(removed.into_iter().map(Event::CandidateRemoved));
+        self.checklist.remove_all(on_base);
+        self.validated.remove_all(on_base);
+        self.forget_former_pair(on_base);
+        self.settle(now);
+    }
+
+    /// Says whether the peer follows from one nominated pair to another (the ICE option `renomination`). Where
+    /// [`Config::renomination`](crate::Config::renomination) is set as well, a better pair that turns up later is
+    /// nominated in place of the one in use.
+    pub fn set_remote_renomination(&mut self, renomination: bool) {
+        self.remote.renomination = renomination;
+    }
+
     /// Asks a STUN server from every local address of its family. One beyond
-    /// [`Limits::stun_servers`](crate::Limits::stun_servers) is left out.
+    /// [`Limits::stun_servers`](crate::Limits::stun_servers) is left out; a lite agent asks none.
     pub fn add_stun_server(&mut self, now: Instant, server: SocketAddr) {
-        if self.has_ended() {
+        if self.has_ended() || self.config.lite {
             return;
         }
         self.gatherer.add_server(now, &mut self.rng, server, self.config.limits.stun_servers);
@@ -189,8 +228,8 @@ impl Agent {
         self.settle(now);
     }
 
-    /// Sets what the peer's messages are authenticated with; checks can be made from now on. Only the first call counts, since
-    /// other credentials are those of another ICE session. Empty ones, and longer ones than
+    /// Sets what the peer's messages are authenticated with; checks can be made from now on. Only the first call counts, and
+    /// the first after a [`restart`](Self::restart), since other credentials are those of another ICE session. Empty ones, and longer ones than
     /// [`Limits::credential_len`](crate::Limits::credential_len), are ignored.
     pub fn set_remote_credentials(&mut self, now: Instant, credentials: Credentials) {
         let fits = |text: &str| (1..=self.config.limits.credential_len).contains(&text.len());
@@ -278,6 +317,7 @@ impl Agent {
             return;
         }
         self.expire(now);
+        self.expire_former(now);
         let refreshing = self.selected.is_none();
         self.gatherer.handle_timeout(now, &mut self.rng, refreshing);
         self.settle(now);
@@ -288,13 +328,17 @@ impl Agent {
         if self.has_ended() {
             return None;
         }
-        if let Some(transmit) = self.responses.poll_transmit(&self.local.key, buf) {
+        let former = self.former.as_ref().map(|former| &former.local.key);
+        if let Some(transmit) = self.responses.poll_transmit(&self.local.key, former, buf) {
             return Some(transmit);
         }
         if self.schedule.due.is_none_or(|due| now < due) {
             return None;
         }
-        let transmit = self.transmit_check(now, buf).or_else(|| self.transmit_inquiry(now, buf))?;
+        let transmit = self
+            .transmit_check(now, buf)
+            .or_else(|| self.transmit_former(now, buf))
+            .or_else(|| self.transmit_inquiry(now, buf))?;
         self.schedule.due = self.compute_due(now);
         Some(transmit)
     }
@@ -351,9 +395,10 @@ impl Agent {
         self.shown.gathering
     }
 
-    /// Where datagrams are to be sent now: the nominated pair, or before that the best that works.
+    /// Where datagrams are to be sent now: the nominated pair, before that the best that works, and after a restart,
+    /// until there is one, the pair in use before.
     pub fn selected_path(&self) -> Option<Path> {
-        self.selected
+        self.selected.or_else(|| self.former_path())
     }
 
     /// What the transaction ids of its requests have in common, by which responses find it among others behind one socket.
@@ -363,7 +408,8 @@ impl Agent {
 
     /// How well it is known that the peer is at the other end of `path`; `None` where it is not known at all.
     pub fn standing(&self, path: Path) -> Option<Standing> {
-        if self.checklist.find(path).is_some_and(|pair| pair.valid().is_some()) {
+        let works = |pair: &Pair| pair.path == path && pair.valid().is_some();
+        if self.checklist.find(path).into_iter().chain(self.carrying_pair()).any(works) {
             Some(Standing::Answered)
         } else {
             self.validated.knows(path).then_some(Standing::Checked)
@@ -377,7 +423,7 @@ impl Agent {
 
     /// The round-trip time of the selected path, measured by its checks.
     pub fn round_trip_time(&self) -> Option<Duration> {
-        self.selected_pair()?.valid()?.rtt.get()
+        self.carrying_pair()?.valid()?.rtt.get()
     }
 
     /// What was dropped, by reason.

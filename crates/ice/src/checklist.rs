@@ -20,8 +20,16 @@ pub(crate) struct Pair {
     pub(crate) priority: u64,
     pub(crate) foundation: Foundation,
     pub(crate) state: PairState,
-    /// When it was nominated: by an answered check of ours, or by the latest USE-CANDIDATE of the peer's.
-    pub(crate) nominated: Option<Instant>,
+    /// Its nomination: by an answered check of ours, or by the latest USE-CANDIDATE of the peer's.
+    pub(crate) nominated: Option<Nomination>,
+}
+
+/// That a pair was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Nomination {
+    /// Of several the one with the highest number counts.
+    pub(crate) number: u32,
+    pub(crate) at: Instant,
 }
 
 /// The priorities of a pair's candidates.
@@ -66,8 +74,8 @@ pub(crate) struct Check {
     pub(crate) transaction: ClientTransaction,
     /// The role it claims.
     pub(crate) role: Role,
-    /// Whether it carries USE-CANDIDATE.
-    pub(crate) nominates: bool,
+    /// The number of the nomination where it carries USE-CANDIDATE.
+    pub(crate) nomination: Option<u32>,
 }
 
 /// What is known of a pair that works.
@@ -260,6 +268,24 @@ impl Checklist {
             pair.priority = pair.priorities.of_pair(role);
         }
         self.sort();
+    }
+
+    /// Takes the pair of `path` out.
+    pub(crate) fn take(&mut self, path: Path) -> Option<Pair> {
+        let at = self.pairs.iter().position(|pair| pair.path == path)?;
+        Some(self.pairs.remove(at))
+    }
+
+    /// Puts back a pair that was taken from an empty or emptied list.
+    pub(crate) fn restore(&mut self, pair: Pair) {
+        self.pairs.push(pair);
+        self.sort();
+    }
+
+    /// Forgets the pairs whose path is `gone`.
+    pub(crate) fn remove_all(&mut self, gone: impl Fn(Path) -> bool) {
+        self.pairs.retain(|pair| !gone(pair.path));
+        self.triggered.retain(|path| !gone(*path));
     }
 
     /// Forgets all pairs.

@@ -36,6 +36,13 @@ pub struct Config {
     pub provider: Provider,
     /// The role to begin with; a conflict may change it.
     pub role: Role,
+    /// Whether the agent only answers checks (RFC 8445 §2.5): for servers whose addresses everybody can reach. It is always
+    /// controlled, has host candidates only, and takes the peer's checks for consent. Two lite agents don't
+    /// connect, since neither checks the other.
+    pub lite: bool,
+    /// Whether a better pair that turns up after a nomination is nominated in its place, where the peer agrees
+    /// ([`Agent::set_remote_renomination`](crate::Agent::set_remote_renomination)).
+    pub renomination: bool,
     /// Our credentials; drawn at random where they are not given.
     pub credentials: Option<Credentials>,
     /// Bounds on what a peer can make grow.
@@ -66,6 +73,8 @@ impl Config {
         Self {
             provider,
             role,
+            lite: false,
+            renomination: false,
             credentials: None,
             limits: Limits::default(),
             pacing: Duration::from_millis(50),

@@ -61,6 +61,16 @@ impl Consent {
         sent.map(|sent| now.saturating_duration_since(sent))
     }
 
+    /// A check of the peer's came at `now`, which a lite agent takes for an answer.
+    pub(crate) fn heard(&mut self, now: Instant) {
+        self.answered = now;
+    }
+
+    /// When the path counts as cut where the peer's checks are all that tells.
+    pub(crate) fn unheard_at(&self, liveness: Liveness) -> Instant {
+        self.answered + liveness.recently
+    }
+
     /// When the next request is due.
     pub(crate) fn due(&self) -> Instant {
         self.next

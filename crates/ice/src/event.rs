@@ -10,6 +10,8 @@ use crate::{Candidate, GatheringState, IceState, Role};
 pub enum Event {
     /// A local candidate, to be told to the peer.
     CandidateGathered(Candidate),
+    /// A local candidate that was told is no more, as its address was removed.
+    CandidateRemoved(Candidate),
     /// Gathering has begun or ended.
     GatheringStateChanged(GatheringState),
     /// The state has changed.

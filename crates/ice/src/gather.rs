@@ -154,6 +154,31 @@ impl Gatherer {
         }
     }
 
+    /// Takes the base at `address` away; gives the candidates that it had.
+    pub(crate) fn remove_base(&mut self, protocol: Protocol, address: SocketAddr) -> Vec<Candidate> {
+        self.bases.retain(|base| (base.protocol(), base.address) != (protocol, address));
+        self.inquiries.retain(|inquiry| (inquiry.path.protocol, inquiry.path.local) != (protocol, address));
+        let of_base = |candidate: &Candidate| {
+            let base = match candidate.kind {
+                CandidateKind::ServerReflexive => candidate.related,
+                _ => Some(candidate.address),
+            };
+            (candidate.protocol, base) == (protocol, Some(address))
+        };
+        let (gone, left) = std::mem::take(&mut self.candidates).into_iter().partition(of_base);
+        self.candidates = left;
+        gone
+    }
+
+    /// Begins anew for another session: gives the candidates of all bases, and asks all servers again.
+    pub(crate) fn restart(&mut self, now: Instant, rng: &mut Rng) -> Vec<Candidate> {
+        self.candidates.retain(|candidate| candidate.kind != CandidateKind::ServerReflexive);
+        let asked: Vec<Path> =
+            std::mem::take(&mut self.inquiries).iter().map(|inquiry| inquiry.path).collect();
+        asked.into_iter().for_each(|path| self.ask(now, rng, path.local, path.remote));
+        self.candidates.clone()
+    }
+
     /// No further base will be added.
     pub(crate) fn end_of_bases(&mut self) {
         self.addresses_complete = true;

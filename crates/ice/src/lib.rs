@@ -3,13 +3,14 @@
 //! * Host, server-reflexive, peer-reflexive and relayed candidates over UDP, host candidates over TCP (RFC 6544);
 //!   trickled in any order (RFC 8838); patience
 //!   for a peer that names no usable candidate (RFC 8863); consent to send and its freshness (RFC 7675).
+//! * Full and lite; restart, during which the traffic goes on over the pair in use; addresses that come and go; renomination.
 //! * The agent is told addresses, credentials and candidates, and handed every datagram that arrives; it gives
 //!   datagrams to be sent, events, and the next instant at which it wants to be called.
 //! * What is not STUN comes back from [`Agent::handle_receive`] as [`Validated`], and only over a path that ICE has validated.
 //!
 //! One agent serves one component of one data stream: everything of a connection shares it (BUNDLE, rtcp-mux).
 //! There is no TURN here: a relayed address is one more local address, whose datagrams the owner carries through the relay.
-//! Not here either: sockets, name resolution, ICE restart (make a new agent).
+//! Not here either: sockets, name resolution.
 //!
 //! ```
 //! # #[allow(clippy::disallowed_methods)]

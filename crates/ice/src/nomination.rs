@@ -28,6 +28,8 @@ pub(crate) struct Waiting {
     pub(crate) patience: Duration,
     /// Ta, the time between two checks.
     pub(crate) pacing: Duration,
+    /// Whether a better pair takes over from one that is nominated and works.
+    pub(crate) renominates: bool,
 }
 
 /// An answer may be this much later than that of another pair, if not half the round-trip time.
@@ -37,21 +39,26 @@ const ALLOWANCE: Duration = Duration::from_millis(10);
 /// An untried better pair is awaited for a while; one being checked for the round-trip time of the pair that
 /// works and half of it, but no pair that was checked Ta before that one, since its answer should have come first.
 ///
-/// A nominated pair that has fallen silent makes room for another that answers. RFC 8445 §8.1.1 has the session restarted
+/// Where both sides know renomination, a better pair takes over at once. Otherwise a nomination is final, and only a
+/// nominated pair that has fallen silent makes room for another that answers. RFC 8445 §8.1.1 has the session restarted
 /// instead; browsers follow, and it spares the interruption.
 pub(crate) fn decide(checklist: &Checklist, now: Instant, liveness: Liveness, waiting: Waiting) -> Decision {
     let is_responsive = |valid: &&Valid| valid.consent.is_responsive(now, liveness);
-    let done = |pair: &Pair| {
-        let is_nominated = pair.nominated.is_some() || pair.check().is_some_and(|check| check.nominates);
-        is_nominated && pair.valid().filter(is_responsive).is_some()
-    };
-    if checklist.iter().any(done) {
-        return Decision::Nothing;
-    }
     let responsive = |pair| Some((pair, Pair::valid(pair).filter(is_responsive)?));
     let Some((best, valid)) = checklist.iter().find_map(responsive) else {
         return Decision::Nothing;
     };
+    let is_being_nominated = |pair: &Pair| pair.check().is_some_and(|check| check.nomination.is_some());
+    let working = || checklist.iter().filter_map(responsive).map(|(pair, _)| pair);
+    let chosen = working().filter(|pair| pair.nominated.is_some()).max_by_key(|pair| pair.nominated);
+    if working().any(is_being_nominated)
+        || chosen.is_some_and(|chosen| !waiting.renominates || chosen.path == best.path)
+    {
+        return Decision::Nothing;
+    }
+    if chosen.is_some() {
+        return Decision::Nominate(best.path);
+    }
     let patient_until = waiting.since + waiting.patience;
     let round_trip = valid.rtt.get().unwrap_or_default();
     let answer_time = round_trip + (round_trip / 2).max(ALLOWANCE).min(waiting.pacing);
@@ -91,5 +98,9 @@ fn best<'a, I: Iterator<Item = &'a Pair>>(role: Role, pairs: impl Fn() -> I) -> 
         Role::Controlling => Duration::ZERO,
         Role::Controlled => NOMINATION_LIFETIME,
     };
-    pairs().find(|pair| pair.nominated.is_some_and(|at| at + lifetime >= latest))
+    pairs().find(|pair| {
+        pair.nominated.is_some_and(|nomination| {
+            nomination.number == latest.number && nomination.at + lifetime >= latest.at
+        })
+    })
 }

@@ -13,10 +13,12 @@ pub(crate) struct Response {
     pub(crate) path: Path,
     pub(crate) id: TransactionId,
     pub(crate) answer: Answer,
+    /// Whether it belongs to the session before a restart.
+    pub(crate) is_former: bool,
 }
 
 /// What is answered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Answer {
     Success,
     /// The request was not authenticated, so the answer isn't either (RFC 8489 §9.1.3).
@@ -69,10 +71,16 @@ impl Responses {
         self.queue.clear();
     }
 
-    /// Appends the next answer to `buf`, signed with `key`.
-    pub(crate) fn poll_transmit(&mut self, key: &HmacKey, buf: &mut Vec<u8>) -> Option<Transmit> {
+    /// Appends the next answer to `buf`, signed with `key`, or with that of the session before.
+    pub(crate) fn poll_transmit(
+        &mut self,
+        key: &HmacKey,
+        former: Option<&HmacKey>,
+        buf: &mut Vec<u8>,
+    ) -> Option<Transmit> {
         while let Some(response) = self.queue.pop_front() {
             let start = buf.len();
+            let Some(key) = (if response.is_former { former } else { Some(key) }) else { continue };
             match response.write(key, buf) {
                 Ok(len) => return Some(Transmit { path: response.path, ecn: None, len, segment_size: None }),
                 Err(_) => buf.truncate(start),

@@ -66,9 +66,9 @@ impl ValidatedPaths {
         self.paths.contains(&path)
     }
 
-    /// Forgets `path`.
-    pub(crate) fn remove(&mut self, path: Path) {
-        self.paths.retain(|known| *known != path);
+    /// Forgets the paths that are `gone`.
+    pub(crate) fn remove_all(&mut self, gone: impl Fn(Path) -> bool) {
+        self.paths.retain(|known| !gone(*known));
     }
 
     /// Forgets all.

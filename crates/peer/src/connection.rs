@@ -254,7 +254,7 @@ impl PeerConnection {
 
     /// The user fragments of which STUN requests to this connection name one.
     pub fn local_ufrags(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.transport.ice.local_credentials().ufrag.as_str())
+        self.transport.ice.local_ufrags()
     }
 
     /// What the STUN requests of this connection have in common, and so the responses to them.

@@ -4,7 +4,7 @@
 //!   minutes of network cost milliseconds, and the same seed gives the same run.
 //! * [`Pair`]: the same for two endpoints that know no addresses (DTLS, SCTP), one link in each direction.
 //! * [`Link`]: delay, jitter, loss (random or in bursts), reordering, duplication, rate and queue, MTU.
-//! * [`Nat`]: address translation with the mapping and filtering of RFC 4787.
+//! * [`Nat`]: address translation with the mapping and filtering of RFC 4787, one behind another too, and NAT64; firewalls.
 //! * [`for_each_seed`]: runs a test with many seeds and prints the one that failed; `ANTIPHON_SEED` sets it.
 //! * [`left_out`]: whether a run does without a real peer that a test needs.
 //! * [`Chart`]: what happened to every datagram, as a sequence chart in text; [`Pcap`]: the same for Wireshark.
@@ -50,7 +50,8 @@
 //! ```
 //!
 //! What it leaves out: congestion shared between links, routing, IP fragmentation (what exceeds the MTU is dropped, as
-//! with the don't-fragment bit set), TCP.
+//! with the don't-fragment bit set). What is sent on a TCP path is carried whole and in order, without a connection's opening
+//! and end.
 #![allow(clippy::panic, clippy::indexing_slicing, reason = "a test kit fails loudly")]
 
 mod chart;
@@ -63,6 +64,7 @@ mod network;
 mod pair;
 mod pcap;
 mod peers;
+mod routing;
 mod seed;
 mod simulation;
 
@@ -76,5 +78,6 @@ pub use network::Packet;
 pub use pair::{DatagramEndpoint, Pair};
 pub use pcap::{Encapsulation, Pcap};
 pub use peers::left_out;
+pub use routing::nat64_address;
 pub use seed::for_each_seed;
 pub use simulation::{Node, NodeId, Simulation};

@@ -5,12 +5,13 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use antiphon_util::{Ecn, Path, Rng};
+use antiphon_util::{Ecn, Path, Protocol, Rng};
 
 use crate::chart::{Chart, Fate, Passage};
 use crate::link::{Carried, Link, LinkState};
-use crate::nat::{Nat, NatState};
+use crate::loss::Loss;
 use crate::pcap::Pcap;
+use crate::routing::{Destination, Routing};
 
 /// A datagram as it is sent, for a test that intercepts it.
 #[derive(Debug)]
@@ -42,12 +43,8 @@ type Labeller = Box<dyn Fn(&[u8]) -> String>;
 pub(crate) struct Network {
     start: Instant,
     rng: Rng,
-    /// Which node has an address.
-    hosts: HashMap<IpAddr, usize>,
+    routing: Routing,
     unplugged: HashSet<usize>,
-    /// Which translator an address is behind.
-    behind: HashMap<IpAddr, usize>,
-    nats: Vec<NatState>,
     default_link: Link,
     links: HashMap<(IpAddr, IpAddr), Link>,
     states: HashMap<(IpAddr, IpAddr), LinkState>,
@@ -65,10 +62,8 @@ impl Network {
         Self {
             start,
             rng: Rng::from_test_seed(seed),
-            hosts: HashMap::new(),
+            routing: Routing::default(),
             unplugged: HashSet::new(),
-            behind: HashMap::new(),
-            nats: Vec::new(),
             default_link,
             links: HashMap::new(),
             states: HashMap::new(),
@@ -82,18 +77,8 @@ impl Network {
         }
     }
 
-    pub(crate) fn add_host(&mut self, address: IpAddr, node: usize) {
-        let other = self.hosts.insert(address, node);
-        assert!(other.is_none(), "{address} is taken");
-    }
-
-    pub(crate) fn remove_host(&mut self, address: IpAddr) {
-        self.hosts.remove(&address);
-    }
-
-    pub(crate) fn add_nat(&mut self, nat: Nat, inside: &[IpAddr]) {
-        self.behind.extend(inside.iter().map(|address| (*address, self.nats.len())));
-        self.nats.push(NatState::new(nat));
+    pub(crate) fn routing(&mut self) -> &mut Routing {
+        &mut self.routing
     }
 
     pub(crate) fn set_default_link(&mut self, link: Link) {
@@ -133,7 +118,7 @@ impl Network {
     }
 
     pub(crate) fn has(&self, address: IpAddr, node: usize) -> bool {
-        self.hosts.get(&address) == Some(&node)
+        self.routing.host(address) == Some(node)
     }
 
     /// Takes a datagram from `path.local` to `path.remote`.
@@ -144,12 +129,13 @@ impl Network {
         let mut packet = Packet { number: self.sent, sent, from, to, datagram: &mut datagram };
         let passes = self.interceptor.as_mut().is_none_or(|interceptor| interceptor(&mut packet));
         self.sent += 1;
-        let carried = match self.source_on_the_wire(now, from, to) {
+        let carried = match self.routing.outbound(now, path) {
             _ if !passes => Carried::Dropped(Fate::Intercepted),
+            _ if self.routing.blocks(path) => Carried::Dropped(Fate::Filtered),
             Some(_) if self.is_unplugged(from) || self.is_unplugged(to) => Carried::Dropped(Fate::Lost),
-            Some(source) => {
-                let carried = self.carry(now, from, to, datagram.len());
-                self.launch(&carried, Path { local: source, ..path }, ecn, &datagram);
+            Some(wire) => {
+                let carried = self.carry(now, path, datagram.len());
+                self.launch(&carried, wire, ecn, &datagram);
                 carried
             }
             None => Carried::Dropped(Fate::Unroutable),
@@ -179,51 +165,29 @@ impl Network {
     pub(crate) fn poll_arrival(&mut self, now: Instant) -> Option<Arrival> {
         while self.next_arrival().is_some_and(|at| at <= now) {
             let Reverse(flight) = self.in_flight.pop()?;
-            let Path { protocol, local: source, remote: destination } = flight.path;
-            let nat = self.nats.iter().find(|nat| nat.config.public == destination.ip());
-            let inside = match nat {
-                Some(nat) => nat.inbound(flight.at, destination.port(), source),
-                None => Some(destination),
-            };
-            let host = inside.and_then(|inside| Some((inside, *self.hosts.get(&inside.ip())?)));
-            match host {
-                Some((local, node)) if !self.unplugged.contains(&node) => {
-                    let path = Path { protocol, local, remote: source };
+            match self.routing.inbound(flight.at, flight.path) {
+                Destination::Host(node, path) if !self.unplugged.contains(&node) => {
                     return Some(Arrival { node, path, ecn: flight.ecn, datagram: flight.datagram });
                 }
-                Some(_) => {}
-                None => self.refuse(flight, nat.is_some()),
+                Destination::Host(..) => {}
+                Destination::Filtered => self.refuse(flight, Fate::Filtered),
+                Destination::Nobody => self.refuse(flight, Fate::Unroutable),
             }
         }
         None
     }
 
-    /// The source address that the receiver will see, or `None` where there is no way.
-    fn source_on_the_wire(&mut self, now: Instant, from: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
-        if from.is_ipv4() != to.is_ipv4() {
-            return None;
-        }
-        let (source_nat, target_nat) = (self.behind.get(&from.ip()), self.behind.get(&to.ip()));
-        let direct =
-            self.hosts.contains_key(&to.ip()) && target_nat.is_none_or(|nat| source_nat == Some(nat));
-        let public = self.nats.iter().position(|nat| nat.config.public == to.ip());
-        match (source_nat.copied(), public) {
-            (Some(nat), Some(public)) if nat == public && !self.nats[nat].config.hairpin => None,
-            (Some(_), None) if direct && target_nat.is_some() => Some(from),
-            (Some(nat), public) if direct || public.is_some() => Some(self.nats[nat].outbound(now, from, to)),
-            (None, public) if direct || public.is_some() => Some(from),
-            _ => None,
-        }
-    }
-
     fn is_unplugged(&self, address: SocketAddr) -> bool {
-        self.hosts.get(&address.ip()).is_some_and(|node| self.unplugged.contains(node))
+        self.routing.host(address.ip()).is_some_and(|node| self.unplugged.contains(&node))
     }
 
-    fn carry(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, payload: usize) -> Carried {
-        let ends = (from.ip(), to.ip());
-        let link = self.links.get(&ends).copied().unwrap_or(self.default_link);
-        let headers = if from.is_ipv4() { 20 + 8 } else { 40 + 8 };
+    fn carry(&mut self, now: Instant, path: Path, payload: usize) -> Carried {
+        let ends = (path.local.ip(), path.remote.ip());
+        let mut link = self.links.get(&ends).copied().unwrap_or(self.default_link);
+        if path.protocol == Protocol::Tcp && link.loss != Loss::everything() {
+            link = Link { loss: Loss::default(), reorder: 0.0, duplicate: 0.0, mtu: None, ..link };
+        }
+        let headers = if path.local.is_ipv4() { 20 + 8 } else { 40 + 8 };
         self.states.entry(ends).or_default().carry(now, &link, payload + headers, &mut self.rng)
     }
 
@@ -236,10 +200,9 @@ impl Network {
         }
     }
 
-    fn refuse(&mut self, flight: Flight, by_nat: bool) {
+    fn refuse(&mut self, flight: Flight, fate: Fate) {
         let (from, to) = (flight.path.local, flight.path.remote);
         let at = flight.at - self.start;
-        let fate = if by_nat { Fate::Filtered } else { Fate::Unroutable };
         let len = flight.datagram.len();
         self.record(
             Passage { sent: at, from, to, len, arrives: at, fate, label: String::new() },

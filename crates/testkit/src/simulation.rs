@@ -79,7 +79,7 @@ impl<N: Node> Simulation<N> {
     pub fn add_node(&mut self, node: N, addresses: &[IpAddr]) -> NodeId {
         let id = self.nodes.len();
         for address in addresses {
-            self.network.add_host(*address, id);
+            self.network.routing().add_host(*address, id);
         }
         self.nodes.push(node);
         self.addresses.push(addresses.to_vec());
@@ -88,19 +88,35 @@ impl<N: Node> Simulation<N> {
 
     /// Gives `node` one more address; the node itself is not told.
     pub fn add_address(&mut self, node: NodeId, address: IpAddr) {
-        self.network.add_host(address, node.0);
+        self.network.routing().add_host(address, node.0);
         self.addresses[node.0].push(address);
+    }
+
+    /// Whether `node` has `address`.
+    pub fn has_address(&self, node: NodeId, address: IpAddr) -> bool {
+        self.network.has(address, node.0)
     }
 
     /// Takes an address from its node: what is sent to it is lost.
     pub fn remove_address(&mut self, node: NodeId, address: IpAddr) {
-        self.network.remove_host(address);
+        self.network.routing().remove_host(address);
         self.addresses[node.0].retain(|known| *known != address);
     }
 
-    /// Puts the addresses `inside` behind a translator.
+    /// Puts the addresses `inside` behind a translator; the public address of another may be among them.
     pub fn add_nat(&mut self, nat: Nat, inside: &[IpAddr]) {
-        self.network.add_nat(nat, inside);
+        self.network.routing().add_nat(nat, inside);
+    }
+
+    /// Lets the IPv6 addresses `inside` reach IPv4 through a translator, by the addresses that
+    /// [`nat64_address`](crate::nat64_address) gives.
+    pub fn add_nat64(&mut self, nat: Nat, inside: &[IpAddr]) {
+        self.network.routing().add_nat64(nat, inside);
+    }
+
+    /// Has a firewall drop all UDP from and to these addresses.
+    pub fn block_udp(&mut self, addresses: &[IpAddr]) {
+        self.network.routing().block_udp(addresses);
     }
 
     /// Changes all links that were not set by themselves.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use antiphon_testkit::{Fate, Link, Loss, Nat, Node, NodeId, Simulation, for_each_seed};
+use antiphon_testkit::{Fate, Link, Loss, Nat, Node, NodeId, Simulation, for_each_seed, nat64_address};
 use antiphon_util::{Path, Received, Transmit};
 
 /// Sends what it is told, every second something of its own if asked to, and remembers what it got.
@@ -216,6 +216,62 @@ fn private_addresses_are_not_reached_from_outside() {
     simulation[server].say(SERVER, addr(A), "inside?");
     simulation.run_for(Duration::from_secs(1));
     assert_eq!(simulation.chart().count(Fate::Unroutable), 1);
+}
+
+#[test]
+fn translators_stand_behind_one_another_and_between_families() {
+    let (mut simulation, a, b) = two(0, Link::with_delay(Duration::from_millis(10)));
+    let [outer, middle, six] = ["198.51.100.1:0", "100.64.0.1:0", "[2001:db8::6]:1"].map(addr);
+    simulation.add_nat(Nat::port_restricted(middle.ip()), &[addr(A).ip()]);
+    simulation.add_nat(Nat::port_restricted(outer.ip()), &[middle.ip()]);
+    simulation[a].say(A, addr(B), "out through two");
+    simulation.run_for(Duration::from_secs(1));
+    let (seen, _) = simulation[b].got[0];
+    assert_eq!(seen.ip(), outer.ip());
+    simulation[b].say(B, seen, "in through two");
+    simulation.run_for(Duration::from_secs(1));
+    assert_eq!(simulation[a].got, [(addr(B), b"in through two".to_vec())]);
+
+    let v4: std::net::Ipv4Addr = "198.51.100.64".parse().unwrap();
+    simulation.add_address(a, six.ip());
+    simulation.add_nat64(Nat::port_restricted(v4.into()), &[six.ip()]);
+    let std::net::IpAddr::V4(target) = addr(B).ip() else { panic!("IPv4") };
+    let synthesized = SocketAddr::new(nat64_address(target), addr(B).port());
+    simulation[a].say("[2001:db8::6]:1", synthesized, "out of IPv6");
+    simulation.run_for(Duration::from_secs(1));
+    let (seen, _) = simulation[b].got[1];
+    assert_eq!(seen.ip(), v4);
+    simulation[b].say(B, seen, "into IPv6");
+    simulation.run_for(Duration::from_secs(1));
+    assert_eq!(simulation[a].got[1], (synthesized, b"into IPv6".to_vec()));
+}
+
+#[test]
+fn a_firewall_drops_udp_both_ways() {
+    let (mut simulation, a, b) = two(0, Link::with_delay(Duration::from_millis(10)));
+    simulation.block_udp(&[addr(A).ip()]);
+    simulation[a].say(A, addr(B), "out");
+    simulation[b].say(B, addr(A), "in");
+    simulation.run_for(Duration::from_secs(1));
+    assert!(simulation[a].got.is_empty() && simulation[b].got.is_empty());
+    assert_eq!(simulation.chart().count(Fate::Filtered), 2);
+}
+
+#[test]
+fn a_translator_without_hairpinning_keeps_its_own_hosts_out() {
+    for hairpin in [false, true] {
+        let (mut simulation, a, b) = two(0, Link::with_delay(Duration::from_millis(10)));
+        let server = simulation.add_node(Host::default(), &[addr(SERVER).ip()]);
+        let nat = Nat { hairpin, ..Nat::full_cone(addr("198.51.100.1:0").ip()) };
+        simulation.add_nat(nat, &[addr(A).ip(), addr(B).ip()]);
+        simulation[a].say(A, addr(SERVER), "who am I");
+        simulation.run_for(Duration::from_secs(1));
+        let (public, _) = simulation[server].got[0];
+        simulation[b].say(B, public, "by the public address");
+        simulation[b].say(B, addr(A), "directly");
+        simulation.run_for(Duration::from_secs(1));
+        assert_eq!(simulation[a].got.len(), if hairpin { 2 } else { 1 });
+    }
 }
 
 #[test]

@@ -7,17 +7,18 @@ use antiphon_stun::{
 };
 use antiphon_util::{Path, Protocol, Transmit, Writer};
 
-use super::Agent;
+use super::{Agent, RemoteAccess};
 use crate::checklist::{Check, Pair, PairState, Valid};
 use crate::config::Role;
 
 /// A request that is about to be sent.
 #[derive(Debug, Clone, Copy)]
-struct Request {
-    path: Path,
-    id: TransactionId,
-    role: Role,
-    nominates: bool,
+pub(super) struct Request {
+    pub(super) path: Path,
+    pub(super) id: TransactionId,
+    pub(super) role: Role,
+    /// The number of the nomination that it makes.
+    pub(super) nomination: Option<u32>,
 }
 
 /// After an unanswered consent check the path is probed this often until it answers or consent expires: RFC 7675 §5.1
@@ -42,14 +43,27 @@ const TCP_TIMING: Timing = Timing {
 impl Agent {
     /// Appends the check that is due: a triggered one, a repetition, a consent check, or the next in order.
     pub(super) fn transmit_check(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
+        if self.config.lite {
+            return None;
+        }
         self.remote.access.as_ref()?;
         let request = self
             .start_triggered(now)
             .or_else(|| self.repeat_check(now))
             .or_else(|| self.start_consent_check(now))
             .or_else(|| self.start_ordinary(now))?;
+        self.transmit_request(request, self.remote.access.as_ref()?, buf)
+    }
+
+    /// Appends a check that is made with `access`.
+    pub(super) fn transmit_request(
+        &self,
+        request: Request,
+        access: &RemoteAccess,
+        buf: &mut Vec<u8>,
+    ) -> Option<Transmit> {
         let start = buf.len();
-        match self.write_check(request, buf) {
+        match self.write_check(request, access, buf) {
             Ok(len) => Some(Transmit { path: request.path, ecn: None, len, segment_size: None }),
             Err(TooLong) => {
                 buf.truncate(start);
@@ -70,7 +84,8 @@ impl Agent {
 
     /// Sends USE-CANDIDATE on a pair that works (RFC 8445 §8.1.1).
     pub(super) fn nominate(&mut self, now: Instant, path: Path) {
-        let check = self.new_check(now, self.timing_on(path), true);
+        self.nominations += 1;
+        let check = self.new_check(now, self.timing_on(path), Some(self.nominations));
         if let Some(valid) = self.checklist.find_mut(path).and_then(Pair::valid_mut) {
             valid.check = Some(check);
         }
@@ -78,12 +93,12 @@ impl Agent {
 
     /// Fails what was not answered in time, and looks for signs of life where a consent check was not answered.
     pub(super) fn expire(&mut self, now: Instant) {
-        let (expiry, selected) = (self.config.consent_expiry, self.selected_path());
+        let (expiry, selected) = (self.config.consent_expiry, self.selected);
         // Another pair that works may take over from one that seems to be cut.
         let is_cut = self.selected_pair().is_some_and(|pair| self.is_silent(pair, now));
         let mut to_probe = Vec::new();
         for pair in self.checklist.iter_mut() {
-            let keeps_consent = keeps_consent(pair, selected);
+            let keeps_consent = self.config.lite || keeps_consent(pair, selected);
             let has_failed = match &mut pair.state {
                 PairState::InProgress(check) => check.has_timed_out(now),
                 PairState::Succeeded(valid) if keeps_consent && valid.consent.expires(expiry) <= now => {
@@ -92,11 +107,11 @@ impl Agent {
                 }
                 PairState::Succeeded(valid) => {
                     let is_overdue = keeps_consent && valid.probe_due().is_some_and(|due| due <= now);
-                    if is_overdue || is_cut && valid.check.is_none() {
+                    if (is_overdue || is_cut && valid.check.is_none()) && !self.config.lite {
                         to_probe.push(pair.path);
                     }
                     let ended = valid.check.take_if(|check| check.has_timed_out(now));
-                    ended.is_some_and(|check| check.nominates)
+                    ended.is_some_and(|check| check.nomination.is_some())
                 }
                 PairState::Frozen | PairState::Waiting | PairState::Failed => false,
             };
@@ -106,7 +121,7 @@ impl Agent {
             }
         }
         for path in to_probe {
-            let check = self.new_check(now, PROBE_TIMING, false);
+            let check = self.new_check(now, PROBE_TIMING, None);
             if let Some(valid) = self.checklist.find_mut(path).and_then(Pair::valid_mut) {
                 valid.check = Some(check);
             }
@@ -116,11 +131,15 @@ impl Agent {
     /// When checks have something to do: send, repeat, or fail; `now` where it is at once.
     pub(super) fn checks_due(&self, now: Instant) -> Option<Instant> {
         self.remote.access.as_ref()?;
+        if self.config.lite {
+            let expires = |pair: &Pair| Some(pair.valid()?.consent.expires(self.config.consent_expiry));
+            return self.checklist.iter().filter_map(expires).min();
+        }
         if self.checklist.has_triggered() {
             return Some(now);
         }
         let ordinary = self.checklist.next_ordinary().map(|_| self.schedule.next_ordinary.unwrap_or(now));
-        let (expiry, selected) = (self.config.consent_expiry, self.selected_path());
+        let (expiry, selected) = (self.config.consent_expiry, self.selected);
         let of_pair = |pair: &Pair| {
             let check = pair.check().map(|check| check.transaction.due());
             let consent = pair.valid().filter(|_| keeps_consent(pair, selected)).and_then(|valid| {
@@ -150,7 +169,7 @@ impl Agent {
     fn start_check(&mut self, now: Instant, path: Path) -> Option<Request> {
         let mut timing = self.timing_on(path);
         timing.timeout = timing.timeout.max(self.paced_round());
-        let mut check = self.new_check(now, timing, false);
+        let mut check = self.new_check(now, timing, None);
         let request = check.request(path, now)?;
         self.checklist.find_mut(path)?.state = PairState::InProgress(check);
         self.schedule.next_ordinary = Some(now + self.config.pacing);
@@ -165,7 +184,7 @@ impl Agent {
     }
 
     fn start_consent_check(&mut self, now: Instant) -> Option<Request> {
-        let (period, selected) = (self.config.consent_period, self.selected_path());
+        let (period, selected) = (self.config.consent_period, self.selected);
         let (tag, rng) = (self.tag, &mut self.rng);
         let role = self.role;
         self.checklist.iter_mut().find_map(|pair| {
@@ -176,7 +195,7 @@ impl Agent {
             let valid = pair.valid_mut().filter(|valid| valid.consent.due() <= now)?;
             let id = tag.id(rng);
             valid.consent.sent(now, id, period, rng);
-            Some(Request { path, id, role, nominates: false })
+            Some(Request { path, id, role, nomination: None })
         })
     }
 
@@ -187,9 +206,9 @@ impl Agent {
         }
     }
 
-    fn new_check(&mut self, now: Instant, timing: Timing, nominates: bool) -> Check {
+    fn new_check(&mut self, now: Instant, timing: Timing, nomination: Option<u32>) -> Check {
         let transaction = ClientTransaction::new(now, self.tag.id(&mut self.rng), timing);
-        Check { transaction, role: self.role, nominates }
+        Check { transaction, role: self.role, nomination }
     }
 
     /// Ta for every pair that has its turn before a check is repeated (RFC 8445 §14.3).
@@ -198,10 +217,13 @@ impl Agent {
         self.config.pacing.saturating_mul(u32::try_from(active).unwrap_or(u32::MAX))
     }
 
-    fn write_check(&self, request: Request, buf: &mut Vec<u8>) -> Result<usize, TooLong> {
-        let (Some(access), Some(base)) = (&self.remote.access, self.gatherer.base_of(request.path)) else {
-            return Err(TooLong);
-        };
+    fn write_check(
+        &self,
+        request: Request,
+        access: &RemoteAccess,
+        buf: &mut Vec<u8>,
+    ) -> Result<usize, TooLong> {
+        let base = self.gatherer.base_of(request.path).ok_or(TooLong)?;
         let mut writer = Writer::new(buf);
         let mut builder = MessageBuilder::new(&mut writer, MessageType::BINDING_REQUEST, request.id);
         builder.attribute(&Attribute::Username(&access.username));
@@ -209,8 +231,11 @@ impl Agent {
             Role::Controlling => Attribute::IceControlling(self.tie_breaker),
             Role::Controlled => Attribute::IceControlled(self.tie_breaker),
         });
-        if request.nominates {
+        if let Some(number) = request.nomination {
             builder.attribute(&Attribute::UseCandidate);
+            if self.renominates() {
+                builder.attribute(&Attribute::Nomination(number));
+            }
         }
         builder.attribute(&Attribute::Priority(base.reflexive_priority));
         builder.message_integrity(&access.key);
@@ -225,7 +250,7 @@ impl Check {
         if self.transaction.is_exhausted() || self.transaction.step(now) != Step::Send {
             return None;
         }
-        Some(Request { path, id: self.transaction.id(), role: self.role, nominates: self.nominates })
+        Some(Request { path, id: self.transaction.id(), role: self.role, nomination: self.nomination })
     }
 
     fn has_timed_out(&self, now: Instant) -> bool {

@@ -17,13 +17,15 @@ impl Agent {
             return;
         }
         debug!(?path, "connection closed");
-        self.validated.remove(path);
+        self.validated.remove_all(|known| known == path);
+        self.forget_former_pair(|known| known == path);
         let opens = self.gatherer.base_of(path).is_some_and(|base| base.tcp_type != Some(TcpType::Passive));
-        let Some(pair) = self.checklist.find_mut(path) else { return };
-        let worked = pair.valid().is_some();
-        pair.fail();
-        if worked && opens {
-            self.checklist.trigger(path);
+        if let Some(pair) = self.checklist.find_mut(path) {
+            let worked = pair.valid().is_some();
+            pair.fail();
+            if worked && opens {
+                self.checklist.trigger(path);
+            }
         }
         self.settle(now);
     }

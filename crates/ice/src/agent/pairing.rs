@@ -82,7 +82,8 @@ impl Agent {
 
     /// Adds the pairs of all candidates that are `wanted`, unless one is nominated and works.
     pub(super) fn add_pairs(&mut self, wanted: impl Fn(Path) -> bool) {
-        if self.is_nominated() && self.state() != IceState::Disconnected {
+        let is_settled = self.is_nominated() && self.state() != IceState::Disconnected;
+        if self.config.lite || is_settled && !self.renominates() {
             return;
         }
         let remotes = || self.remote.candidates.iter().map(|remote| &remote.candidate);
@@ -93,7 +94,10 @@ impl Agent {
     }
 
     fn add_pair(&mut self, path: Path) {
+        let in_use = self.selected_pair().filter(|pair| pair.nominated.is_some()).map(|pair| pair.priority);
+        let settled_above = in_use.filter(|_| self.state() != IceState::Disconnected);
         if let Some(pair) = self.pair_of(path)
+            && settled_above.is_none_or(|priority| pair.priority > priority)
             && !self.checklist.insert(pair, false)
         {
             self.drops.count(DropReason::PairLimit);

@@ -6,11 +6,12 @@ use antiphon_stun::{Attribute, AttributeType, ErrorCode, Message, MessageType, T
 use antiphon_util::Path;
 use tracing::trace;
 
-use super::Agent;
 use super::pairing::is_at;
-use crate::checklist::{Check, PairState, Valid};
+use super::{Agent, LocalSide};
+use crate::checklist::{Check, Nomination, PairState, Valid};
 use crate::config::Role;
 use crate::consent::Consent;
+use crate::credentials::Credentials;
 use crate::event::DropReason;
 use crate::responses::{Answer, Refused, Response};
 use crate::rtt::RoundTrip;
@@ -21,7 +22,7 @@ pub(super) struct EarlyCheck {
     path: Path,
     ufrag: String,
     priority: u32,
-    use_candidate: bool,
+    nomination: Option<u32>,
 }
 
 /// What an authenticated check says.
@@ -29,8 +30,11 @@ pub(super) struct EarlyCheck {
 struct InboundCheck<'a> {
     remote_ufrag: &'a str,
     priority: u32,
-    use_candidate: bool,
+    /// Its number, where the check nominates.
+    nomination: Option<u32>,
     claim: Option<Claim>,
+    /// Whether it belongs to the session before a restart.
+    is_former: bool,
 }
 
 /// The role that the peer claims, with its tie-breaker.
@@ -89,7 +93,7 @@ impl Agent {
     pub(super) fn take_early_checks(&mut self, now: Instant) {
         for early in std::mem::take(&mut self.remote.early) {
             if self.remote_credentials().is_some_and(|credentials| credentials.ufrag == early.ufrag) {
-                self.follow_check(now, early.path, early.priority, early.use_candidate);
+                self.follow_check(now, early.path, early.priority, early.nomination);
             }
         }
     }
@@ -107,10 +111,16 @@ impl Agent {
                 return false;
             }
         };
+        if check.is_former {
+            self.hear_former(now, path);
+            let response = Response { path, id: message.id(), answer: Answer::Success, is_former: true };
+            self.queue_response(now, response);
+            return true;
+        }
         match check.claim.map_or(Conflict::None, |claim| resolve(self.role, self.tie_breaker, claim)) {
             Conflict::None => {}
-            Conflict::Switch => self.switch_role(),
-            Conflict::Refuse => {
+            Conflict::Switch if !self.config.lite => self.switch_role(),
+            Conflict::Switch | Conflict::Refuse => {
                 self.drop_datagram(DropReason::RoleConflict);
                 self.respond(now, path, message.id(), Answer::Error(ErrorCode::ROLE_CONFLICT));
                 return false;
@@ -118,7 +128,7 @@ impl Agent {
         }
         self.respond(now, path, message.id(), Answer::Success);
         if self.remote.access.is_some() {
-            self.follow_check(now, path, check.priority, check.use_candidate);
+            self.follow_check(now, path, check.priority, check.nomination);
         } else {
             self.remember(path, check);
         }
@@ -135,10 +145,10 @@ impl Agent {
         }
         let wrong = Answer::Unsigned(ErrorCode::UNAUTHENTICATED);
         let Some((local_ufrag, remote_ufrag)) = username.split_once(':') else { return Err(wrong) };
-        let is_peer = self.remote_credentials().is_none_or(|remote| remote.ufrag == remote_ufrag);
         let is_short = remote_ufrag.len() <= self.config.limits.credential_len;
-        let is_ours = self.local.credentials.ufrag == local_ufrag;
-        if !is_ours || !is_peer || !is_short || !message.verify_integrity(&self.local.key) {
+        let (local, remote, is_former) = self.session_of(local_ufrag).ok_or(wrong.clone())?;
+        let is_peer = remote.is_none_or(|remote| remote.ufrag == remote_ufrag);
+        if !is_peer || !is_short || !message.verify_integrity(&local.key) {
             return Err(wrong);
         }
         let unknown: Vec<AttributeType> =
@@ -146,11 +156,14 @@ impl Agent {
         if !unknown.is_empty() {
             return Err(Answer::UnknownAttributes(unknown));
         }
-        let (mut priority, mut use_candidate, mut claim) = (None, false, None);
+        let (mut priority, mut nomination, mut claim) = (None, None, None);
         for attribute in message.attributes().filter_map(|attribute| attribute.decode(message.id()).ok()) {
             match attribute {
                 Attribute::Priority(value) => priority = Some(value),
-                Attribute::UseCandidate => use_candidate = true,
+                Attribute::UseCandidate => nomination = nomination.max(Some(UNNUMBERED)),
+                Attribute::Nomination(number) if self.config.renomination => {
+                    nomination = nomination.max(Some(number));
+                }
                 Attribute::IceControlling(tie_breaker) => {
                     claim = Some(Claim { role: Role::Controlling, tie_breaker });
                 }
@@ -161,12 +174,16 @@ impl Agent {
             }
         }
         let priority = priority.ok_or(Answer::Error(ErrorCode::BAD_REQUEST))?;
-        Ok(InboundCheck { remote_ufrag, priority, use_candidate, claim })
+        Ok(InboundCheck { remote_ufrag, priority, nomination, claim, is_former })
     }
 
     /// Queues an answer, within the bounds of errors a second and of answers in all.
     fn respond(&mut self, now: Instant, path: Path, id: TransactionId, answer: Answer) {
-        match self.responses.push(now, Response { path, id, answer }) {
+        self.queue_response(now, Response { path, id, answer, is_former: false });
+    }
+
+    fn queue_response(&mut self, now: Instant, response: Response) {
+        match self.responses.push(now, response) {
             Ok(()) => {}
             Err(Refused::Full) => self.drop_datagram(DropReason::ResponseLimit),
             Err(Refused::TooManyErrors) => self.drop_datagram(DropReason::ErrorLimit),
@@ -176,7 +193,7 @@ impl Agent {
     fn remember(&mut self, path: Path, check: InboundCheck<'_>) {
         let known = self.remote.early.iter_mut().find(|e| e.path == path && e.ufrag == check.remote_ufrag);
         if let Some(known) = known {
-            known.use_candidate |= check.use_candidate;
+            known.nomination = known.nomination.max(check.nomination);
             return;
         }
         if self.remote.early.len() >= self.config.limits.early_checks {
@@ -188,13 +205,13 @@ impl Agent {
             path,
             ufrag: check.remote_ufrag.to_owned(),
             priority: check.priority,
-            use_candidate: check.use_candidate,
+            nomination: check.nomination,
         });
     }
 
     /// Acts on an authenticated check (RFC 8445 §7.3.1.3 to §7.3.1.5): learns the candidate, triggers a check of
     /// ours, notes a nomination.
-    fn follow_check(&mut self, now: Instant, path: Path, priority: u32, use_candidate: bool) {
+    fn follow_check(&mut self, now: Instant, path: Path, priority: u32, nomination: Option<u32>) {
         let known = self.remote_candidates().any(|candidate| is_at(candidate, path));
         if !known && !self.learn_peer_reflexive(path, priority) {
             self.drop_datagram(DropReason::PeerReflexiveLimit);
@@ -206,13 +223,16 @@ impl Agent {
             return;
         }
         self.validated.insert(path, self.config.limits.pairs);
+        let nomination = nomination.filter(|_| self.role == Role::Controlled);
+        if self.config.lite {
+            return self.follow_as_lite(now, path, nomination);
+        }
         self.checklist.trigger(path);
-        let nominates = use_candidate && self.role == Role::Controlled;
         let expiry = self.config.consent_expiry;
         let pacing = self.config.pacing;
         let Some(pair) = self.checklist.find_mut(path) else { return };
-        if nominates {
-            pair.nominated = Some(now);
+        if let Some(number) = nomination {
+            pair.nominated = Some(Nomination { number, at: now });
         }
         match &mut pair.state {
             // The peer reaches us: what of ours got lost before may come through now. RFC 8445 §7.3.1.4 begins a new
@@ -231,7 +251,36 @@ impl Agent {
         }
     }
 
+    /// A lite agent has no checks of its own: what the peer nominates works (RFC 8445 §7.3.2), and its checks are
+    /// consent.
+    fn follow_as_lite(&mut self, now: Instant, path: Path, nomination: Option<u32>) {
+        let Some(pair) = self.checklist.find_mut(path) else { return };
+        if let Some(number) = nomination {
+            pair.nominated = Some(Nomination { number, at: now });
+            if pair.valid().is_none() {
+                let consent = Consent::new(now, self.config.consent_period, &mut self.rng);
+                pair.state = PairState::Succeeded(Valid { rtt: RoundTrip::default(), consent, check: None });
+            }
+        }
+        if let Some(valid) = pair.valid_mut() {
+            valid.consent.heard(now);
+        }
+    }
+
+    /// The session that checks for `local_ufrag` belong to: its own side, the peer's credentials as far as they are known, and
+    /// whether it is the one before a restart.
+    fn session_of(&self, local_ufrag: &str) -> Option<(&LocalSide, Option<&Credentials>, bool)> {
+        if self.local.credentials.ufrag == local_ufrag {
+            return Some((&self.local, self.remote_credentials(), false));
+        }
+        let former = self.former.as_ref().filter(|former| former.local.credentials.ufrag == local_ufrag)?;
+        Some((&former.local, former.remote_credentials(), true))
+    }
+
     fn handle_response(&mut self, now: Instant, path: Path, message: &Message<'_>) -> bool {
+        if let Some(changed) = self.handle_former_response(now, path, message) {
+            return changed;
+        }
         let asked = self.checklist.iter().find(|pair| pair.awaits(message.id())).map(|pair| pair.path);
         let Some(asked) = asked else { return self.handle_server_response(now, path, message) };
         let Some(access) = &self.remote.access else { return false };
@@ -305,15 +354,15 @@ impl Agent {
     /// RFC 8445 §7.2.5.3
     fn check_succeeded(&mut self, now: Instant, path: Path, check: &Check) {
         let period = self.config.consent_period;
-        let nominated = check.nominates && check.role == self.role && self.role == Role::Controlling;
+        let number = check.nomination.filter(|_| check.role == self.role && self.role == Role::Controlling);
         let Some(pair) = self.checklist.find_mut(path) else { return };
-        trace!(?path, nominated, "check answered");
+        trace!(?path, nomination = number, "check answered");
         if pair.valid().is_none() {
             let consent = Consent::new(now, period, &mut self.rng);
             pair.state = PairState::Succeeded(Valid { rtt: RoundTrip::default(), consent, check: None });
         }
-        if nominated {
-            pair.nominated = Some(now);
+        if let Some(number) = number {
+            pair.nominated = Some(Nomination { number, at: now });
         }
         let foundation = pair.foundation;
         if let Some(valid) = pair.valid_mut() {
@@ -351,11 +400,11 @@ impl Agent {
 }
 
 impl Valid {
-    fn consent_answered(&mut self, now: Instant, id: TransactionId) {
+    pub(super) fn consent_answered(&mut self, now: Instant, id: TransactionId) {
         if let Some(time) = self.consent.answered(now, id) {
             self.rtt.sample(time);
         }
-        self.check.take_if(|check| !check.nominates);
+        self.check.take_if(|check| check.nomination.is_none());
     }
 }
 
@@ -367,6 +416,9 @@ fn resolve(role: Role, tie_breaker: u64, claim: Claim) -> Conflict {
     let becomes = if tie_breaker >= claim.tie_breaker { Role::Controlling } else { Role::Controlled };
     if becomes == role { Conflict::Refuse } else { Conflict::Switch }
 }
+
+/// The number of a nomination that has none.
+const UNNUMBERED: u32 = 1;
 
 /// ERROR-CODE of a role conflict (RFC 8445 §7.3.1.1).
 const ROLE_CONFLICT: u16 = 487;

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use tracing::debug;
 
+use super::restarting::Former;
 use super::{Agent, Schedule};
 use crate::checklist::Pair;
 use crate::config::{Config, Role};
@@ -48,7 +49,8 @@ impl Agent {
         }
         let Config { nomination_patience: patience, pacing, .. } = self.config;
         let liveness = self.config.liveness();
-        match nomination::decide(&self.checklist, now, liveness, Waiting { since, patience, pacing }) {
+        let waiting = Waiting { since, patience, pacing, renominates: self.renominates() };
+        match nomination::decide(&self.checklist, now, liveness, waiting) {
             Decision::Nominate(path) => self.nominate(now, path),
             Decision::WaitUntil(until) => self.schedule.nomination = Some(until),
             Decision::Nothing => {}
@@ -69,8 +71,11 @@ impl Agent {
         self.schedule.consent_lost = false;
         self.schedule.lost = None;
         if nominated && !is_silent {
-            // Our own nomination is final; a controlling browser may still move to a better pair.
-            self.checklist.conclude(if self.role == Role::Controlling { u64::MAX } else { priority });
+            // Our own nomination is final unless both sides know renomination; a controlling browser may still move to a
+            // better pair.
+            let is_final = self.role == Role::Controlling && !self.renominates();
+            self.checklist.conclude(if is_final { u64::MAX } else { priority });
+            self.supersede_former(now);
         }
         if self.selected != Some(path) {
             debug!(?path, nominated, "path selected");
@@ -81,11 +86,13 @@ impl Agent {
     }
 
     fn facts(&self, now: Instant) -> Facts {
-        let pending = self.checklist.iter().any(Pair::is_pending);
+        let pending = !self.config.lite && self.checklist.iter().any(Pair::is_pending);
+        let former = self.former.as_ref().and_then(Former::pair);
         let selection = match self.selected_pair() {
             Some(pair) if self.is_silent(pair, now) => Selection::Silent,
             Some(pair) if pair.nominated.is_some() => Selection::Nominated,
             Some(_) => Selection::Valid,
+            None if former.is_some_and(|pair| !self.is_silent(pair, now)) => Selection::Valid,
             None if self.schedule.consent_lost => Selection::Expired,
             None if self.lost_until().is_some_and(|until| until <= now) => Selection::Expired,
             None => Selection::None,
@@ -100,7 +107,12 @@ impl Agent {
 
     /// Whether the pair in use seems to be cut.
     pub(super) fn is_silent(&self, pair: &Pair, now: Instant) -> bool {
-        pair.valid().is_some_and(|valid| valid.consent.is_silent(now, self.config.disconnected_after))
+        self.silent_at(pair).is_some_and(|at| at <= now)
+    }
+
+    /// Whether a better pair takes over from one that is nominated and works.
+    pub(super) fn renominates(&self) -> bool {
+        self.config.renomination && self.remote.renomination
     }
 
     fn lost_until(&self) -> Option<Instant> {
@@ -108,7 +120,11 @@ impl Agent {
     }
 
     fn silent_at(&self, pair: &Pair) -> Option<Instant> {
-        Some(pair.valid()?.consent.unanswered_since()? + self.config.disconnected_after)
+        let consent = &pair.valid()?.consent;
+        if self.config.lite {
+            return Some(consent.unheard_at(self.config.liveness()));
+        }
+        Some(consent.unanswered_since()? + self.config.disconnected_after)
     }
 
     fn update_gathering_state(&mut self) {
@@ -138,19 +154,22 @@ impl Agent {
         self.responses.clear();
         self.remote.early.clear();
         self.selected = None;
+        self.former = None;
         self.schedule = Schedule::default();
     }
 
     pub(super) fn compute_due(&self, now: Instant) -> Option<Instant> {
-        let selected = self.selected_pair();
+        let selected = self.carrying_pair();
         let silent_at = selected.and_then(|pair| self.silent_at(pair));
-        let patience = if selected.is_none() { self.schedule.patience } else { None };
+        let patience = if self.selected.is_none() { self.schedule.patience } else { None };
         // Once told, silence causes nothing more until an answer comes.
-        let silent_at = silent_at.filter(|_| self.shown.ice != IceState::Disconnected);
+        let is_up = matches!(self.shown.ice, IceState::Connected | IceState::Completed);
+        let silent_at = silent_at.filter(|_| is_up);
         [self.schedule.nomination, patience, silent_at, self.lost_until()]
             .into_iter()
             .flatten()
             .chain(self.checks_due(now))
+            .chain(self.former_due())
             .chain(self.gatherer.due(self.selected.is_none()))
             .min()
     }

@@ -13,9 +13,9 @@ fn two_hosts_nominate_within_two_round_trips() {
     assert!(net.run_until_nominated(ms(101)), "nominated after {:?}", net.elapsed());
     net.run_until(ms(300));
     let there = Path::udp(addr("192.0.2.1:1000"), addr("198.51.100.1:2000"));
-    assert_eq!(net.nodes[0].agent.selected_path(), Some(there));
-    assert_eq!(net.nodes[1].agent.selected_path(), Some(Path::udp(there.remote, there.local)));
-    for node in &net.nodes {
+    assert_eq!(net[0].agent.selected_path(), Some(there));
+    assert_eq!(net[1].agent.selected_path(), Some(Path::udp(there.remote, there.local)));
+    for node in net.hosts() {
         assert_eq!(node.agent.round_trip_time(), Some(ms(50)));
         assert_eq!(node.states(), [IceState::Checking, IceState::Connected, IceState::Completed]);
         assert_eq!(node.agent.drops().total(), 0);
@@ -25,7 +25,7 @@ fn two_hosts_nominate_within_two_round_trips() {
 #[test]
 fn no_time_passes_where_the_network_takes_none() {
     let mut net = Net::pair(2);
-    net.delay = ms(0);
+    net.set_delay(ms(0));
     assert!(net.run_until_nominated(ms(0)));
 }
 
@@ -34,7 +34,7 @@ fn lossy_paths_connect() {
     for loss in [0.05, 0.3] {
         for_each_seed(20, |seed| {
             let mut net = Net::pair(seed);
-            net.loss = loss;
+            net.set_loss(loss);
             assert!(net.run_until_nominated(ms(20_000)), "loss {loss}");
         });
     }
@@ -46,12 +46,12 @@ fn equal_roles_are_sorted_out() {
         for_each_seed(20, |seed| {
             let mut net = Net::new(agent(role, seed), agent(role, seed + 100), seed);
             net.exchange_credentials();
-            net.nodes[0].agent.add_local_address(net.now, addr("192.0.2.1:1000"));
-            net.nodes[1].agent.add_local_address(net.now, addr("[2001:db8::1]:2000"));
-            net.nodes[1].agent.add_local_address(net.now, addr("198.51.100.1:2000"));
+            net.add_address(0, "192.0.2.1:1000");
+            net.add_address(1, "[2001:db8::1]:2000");
+            net.add_address(1, "198.51.100.1:2000");
             net.end_of_addresses();
             assert!(net.run_until_nominated(ms(400)), "{role:?}");
-            assert_ne!(net.nodes[0].agent.role(), net.nodes[1].agent.role());
+            assert_ne!(net[0].agent.role(), net[1].agent.role());
         });
     }
 }
@@ -87,7 +87,7 @@ fn a_pair_that_works_frees_those_like_it() {
 fn every_step_is_told_once_and_in_order() {
     let mut net = Net::pair(1);
     net.run_until(ms(1_000));
-    let agent = &net.nodes[0].agent;
+    let agent = &net[0].agent;
     let expected = [
         Event::StateChanged(IceState::Checking),
         Event::CandidateGathered(agent.local_candidates()[0].clone()),
@@ -97,6 +97,6 @@ fn every_step_is_told_once_and_in_order() {
         Event::StateChanged(IceState::Connected),
         Event::StateChanged(IceState::Completed),
     ];
-    let told: Vec<Event> = net.nodes[0].events.iter().map(|(_, event)| event.clone()).collect();
+    let told: Vec<Event> = net[0].events.iter().map(|(_, event)| event.clone()).collect();
     assert_eq!(told, expected);
 }

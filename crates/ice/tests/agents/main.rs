@@ -3,14 +3,18 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test fails by panicking, in its helpers too"
 )]
 
 mod browser;
+mod changing;
 mod connecting;
 mod hostile;
+mod lite;
 mod liveness;
 mod net;
 mod reflexive;
+mod restarting;
 mod script;
 mod tcp;

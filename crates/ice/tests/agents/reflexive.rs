@@ -2,7 +2,7 @@
 
 use antiphon_ice::{CandidateKind, Event, GatheringState, IceState, Role};
 
-use antiphon_testkit::for_each_seed;
+use antiphon_testkit::{Nat, for_each_seed};
 
 use crate::net::{Net, addr, agent, ms};
 
@@ -10,11 +10,11 @@ const SERVER: &str = "203.0.113.3:3478";
 
 fn behind_nat(node: usize, net: &mut Net) {
     let (inside, outside) = match node {
-        0 => (addr("10.0.0.2:1000"), addr("192.0.2.77:5001")),
-        _ => (addr("10.0.0.2:1000"), addr("198.51.100.77:5002")),
+        0 => ("10.0.0.2:1000", "192.0.2.77"),
+        _ => ("10.0.0.3:1000", "198.51.100.77"),
     };
-    net.nodes[node].nat = vec![(inside, outside)];
-    net.nodes[node].agent.add_local_address(net.now, inside);
+    net.add_address(node, inside);
+    net.simulation.add_nat(Nat::port_restricted(outside.parse().unwrap()), &[addr(inside).ip()]);
 }
 
 fn gathered(net: &Net, node: usize) -> Vec<(CandidateKind, String)> {
@@ -22,7 +22,7 @@ fn gathered(net: &Net, node: usize) -> Vec<(CandidateKind, String)> {
         Event::CandidateGathered(c) => Some((c.kind, c.address.to_string())),
         _ => None,
     };
-    net.nodes[node].events.iter().filter_map(|(_, event)| candidate(event)).collect()
+    net[node].events.iter().filter_map(|(_, event)| candidate(event)).collect()
 }
 
 #[test]
@@ -30,13 +30,13 @@ fn two_agents_behind_nats_meet_at_what_the_server_saw() {
     for loss in [0.0, 0.05, 0.3] {
         for_each_seed(20, |seed| {
             let mut net = Net::new(agent(Role::Controlling, seed), agent(Role::Controlled, seed + 50), seed);
-            net.stun_server = Some(addr(SERVER));
-            net.loss = loss;
+            net.start_server(addr(SERVER).ip());
+            net.set_loss(loss);
             net.exchange_credentials();
             for node in 0..2 {
                 behind_nat(node, &mut net);
-                let now = net.now;
-                net.nodes[node].agent.add_stun_server(now, addr(SERVER));
+                let now = net.now();
+                net[node].agent.add_stun_server(now, addr(SERVER));
             }
             net.end_of_addresses();
             let connected = net.run_until_nominated(ms(30_000));
@@ -47,15 +47,15 @@ fn two_agents_behind_nats_meet_at_what_the_server_saw() {
                 return;
             }
             assert!(connected, "loss {loss}");
-            let selected = net.nodes[0].agent.selected_path().unwrap();
-            assert_eq!(selected.remote, addr("198.51.100.77:5002"));
+            let selected = net[0].agent.selected_path().unwrap();
+            assert_eq!(selected.remote, addr("198.51.100.77:20000"));
             if loss == 0.0 {
                 let expected = [
                     (CandidateKind::Host, "10.0.0.2:1000".to_owned()),
-                    (CandidateKind::ServerReflexive, "192.0.2.77:5001".to_owned()),
+                    (CandidateKind::ServerReflexive, "192.0.2.77:20000".to_owned()),
                 ];
                 assert_eq!(gathered(&net, 0), expected);
-                assert_eq!(net.nodes[0].agent.gathering_state(), GatheringState::Complete);
+                assert_eq!(net[0].agent.gathering_state(), GatheringState::Complete);
             }
         });
     }
@@ -66,39 +66,43 @@ fn only_one_side_needs_to_be_reachable() {
     let mut net = Net::new(agent(Role::Controlling, 1), agent(Role::Controlled, 2), 1);
     net.exchange_credentials();
     behind_nat(0, &mut net);
-    net.nodes[1].agent.add_local_address(net.now, addr("198.51.100.1:2000"));
+    net.add_address(1, "198.51.100.1:2000");
     net.end_of_addresses();
     assert!(net.run_until_nominated(ms(500)));
-    let kinds: Vec<CandidateKind> = net.nodes[1].agent.remote_candidates().map(|c| c.kind).collect();
+    let kinds: Vec<CandidateKind> = net[1].agent.remote_candidates().map(|c| c.kind).collect();
     assert_eq!(kinds, [CandidateKind::Host, CandidateKind::PeerReflexive]);
 }
 
 #[test]
 fn a_silent_server_ends_gathering_after_seconds() {
     let mut net = Net::new(agent(Role::Controlling, 1), agent(Role::Controlled, 2), 1);
-    net.nodes[0].agent.add_local_address(net.now, addr("192.0.2.1:1000"));
-    net.nodes[0].agent.add_stun_server(net.now, addr(SERVER));
-    net.nodes[0].agent.end_of_local_addresses(net.now);
+    net.add_address(0, "192.0.2.1:1000");
+    let now = net.now();
+    net[0].agent.add_stun_server(now, addr(SERVER));
+    let now = net.now();
+    net[0].agent.end_of_local_addresses(now);
     net.run_until(ms(5_000));
-    assert_eq!(net.nodes[0].agent.gathering_state(), GatheringState::Gathering);
+    assert_eq!(net[0].agent.gathering_state(), GatheringState::Gathering);
     net.run_until(ms(6_000));
-    assert_eq!(net.nodes[0].agent.gathering_state(), GatheringState::Complete);
-    let sent = net.nodes[0].transmitted;
+    assert_eq!(net[0].agent.gathering_state(), GatheringState::Complete);
+    let sent = net[0].transmitted;
     net.run_until(ms(100_000));
-    assert_eq!(net.nodes[0].transmitted, sent);
+    assert_eq!(net[0].transmitted, sent);
 }
 
 #[test]
 fn a_server_that_sees_the_host_address_adds_nothing_and_is_asked_again_until_connected() {
     let mut net = Net::new(agent(Role::Controlling, 1), agent(Role::Controlled, 2), 1);
-    net.stun_server = Some(addr(SERVER));
-    net.nodes[0].agent.add_local_address(net.now, addr("192.0.2.1:1000"));
-    net.nodes[0].agent.add_stun_server(net.now, addr(SERVER));
-    net.nodes[0].agent.end_of_local_addresses(net.now);
+    net.start_server(addr(SERVER).ip());
+    net.add_address(0, "192.0.2.1:1000");
+    let now = net.now();
+    net[0].agent.add_stun_server(now, addr(SERVER));
+    let now = net.now();
+    net[0].agent.end_of_local_addresses(now);
     net.run_until(ms(61_000));
     assert_eq!(gathered(&net, 0).len(), 1);
-    assert_eq!(net.nodes[0].transmitted, 1 + 4, "once, and every 15 s");
-    let states = net.nodes[0].events.iter().filter(|(_, e)| matches!(e, Event::GatheringStateChanged(_)));
+    assert_eq!(net[0].transmitted, 1 + 4, "once, and every 15 s");
+    let states = net[0].events.iter().filter(|(_, e)| matches!(e, Event::GatheringStateChanged(_)));
     assert_eq!(states.count(), 2, "a refresh is no new gathering");
 }
 
@@ -110,19 +114,18 @@ fn candidates_and_credentials_may_come_in_any_order() {
         for at in (1..steps.len()).rev() {
             steps.swap(at, net.rng.below(at as u64 + 1) as usize);
         }
-        net.nodes[0].signalling = Some(ms(net.rng.below(3_000)));
-        net.nodes[1].signalling = Some(ms(net.rng.below(3_000)));
+        net[0].signalling = Some(ms(net.rng.below(3_000)));
+        net[1].signalling = Some(ms(net.rng.below(3_000)));
         for step in steps {
             let node = (step % 2) as usize;
-            let now = net.now;
+            let now = net.now();
             let (own, other) = (node, 1 - node);
-            let credentials = net.nodes[other].agent.local_credentials().clone();
-            let agent = &mut net.nodes[own].agent;
+            let credentials = net[other].agent.local_credentials().clone();
             match step / 2 {
-                0 => agent.set_remote_credentials(now, credentials),
-                1 => agent.add_local_address(now, addr(["192.0.2.1:1000", "198.51.100.1:2000"][node])),
-                2 => agent.add_local_address(now, addr(["[2001:db8::1]:1000", "[2001:db8::2]:2000"][node])),
-                _ => agent.end_of_local_addresses(now),
+                0 => net[own].agent.set_remote_credentials(now, credentials),
+                1 => net.add_address(own, ["192.0.2.1:1000", "198.51.100.1:2000"][node]),
+                2 => net.add_address(own, ["[2001:db8::1]:1000", "[2001:db8::2]:2000"][node]),
+                _ => net[own].agent.end_of_local_addresses(now),
             }
             let until = net.elapsed() + ms(net.rng.below(200));
             net.run_until(until);
@@ -130,7 +133,7 @@ fn candidates_and_credentials_may_come_in_any_order() {
         let limit = net.elapsed() + ms(4_000);
         assert!(net.run_until_nominated(limit));
         net.run_until(limit + ms(41_000));
-        for node in &net.nodes {
+        for node in net.hosts() {
             assert_eq!(node.agent.state(), IceState::Completed);
         }
     });
@@ -140,16 +143,12 @@ fn candidates_and_credentials_may_come_in_any_order() {
 fn a_dead_pair_in_front_costs_one_interval() {
     let mut net = Net::new(agent(Role::Controlling, 1), agent(Role::Controlled, 2), 1);
     net.exchange_credentials();
-    net.blocked = vec![
-        (addr("[2001:db8::1]:1000"), addr("[2001:db8::2]:2000")),
-        (addr("[2001:db8::2]:2000"), addr("[2001:db8::1]:1000")),
-    ];
+    net.cut("[2001:db8::1]:1000", "[2001:db8::2]:2000");
     for (node, six, four) in
         [(0, "[2001:db8::1]:1000", "192.0.2.1:1000"), (1, "[2001:db8::2]:2000", "198.51.100.1:2000")]
     {
-        let now = net.now;
-        net.nodes[node].agent.add_local_address(now, addr(six));
-        net.nodes[node].agent.add_local_address(now, addr(four));
+        net.add_address(node, six);
+        net.add_address(node, four);
     }
     net.end_of_addresses();
     assert!(net.run_until_nominated(ms(50 + 2 * 50 + 1)), "{:?}", net.elapsed());
@@ -160,15 +159,14 @@ fn the_best_of_several_working_pairs_is_nominated() {
     for_each_seed(20, |seed| {
         let mut net = Net::new(agent(Role::Controlling, seed), agent(Role::Controlled, seed + 7), seed);
         net.exchange_credentials();
-        net.loss = 0.05;
+        net.set_loss(0.05);
         for port in 1..=3 {
-            let now = net.now;
-            net.nodes[0].agent.add_local_address(now, ([192, 0, 2, 1], port).into());
-            net.nodes[1].agent.add_local_address(now, ([198, 51, 100, 1], port).into());
+            net.add_address(0, &format!("192.0.2.1:{port}"));
+            net.add_address(1, &format!("198.51.100.1:{port}"));
         }
         net.end_of_addresses();
         assert!(net.run_until_nominated(ms(20_000)));
-        let [there, back] = [0, 1].map(|node| net.nodes[node].agent.selected_path().unwrap());
+        let [there, back] = [0, 1].map(|node| net[node].agent.selected_path().unwrap());
         assert_eq!((there.local, there.remote), (back.remote, back.local));
     });
 }
@@ -177,16 +175,15 @@ fn the_best_of_several_working_pairs_is_nominated() {
 fn a_relayed_address_is_a_local_path_like_any_other_and_comes_last() {
     let mut net = Net::new(agent(Role::Controlling, 1), agent(Role::Controlled, 2), 1);
     net.exchange_credentials();
-    let (relayed, mapped) = (addr("203.0.113.9:49152"), addr("192.0.2.77:5001"));
-    net.nodes[0].agent.add_relayed_address(net.now, relayed, mapped);
-    net.nodes[0].agent.add_local_address(net.now, addr("192.0.2.1:1000"));
-    net.nodes[1].agent.add_local_address(net.now, addr("198.51.100.1:2000"));
+    let (relayed, mapped) = ("203.0.113.9:49152", "192.0.2.77:5001");
+    net.add_relayed_address(0, relayed, mapped);
+    net.add_address(0, "192.0.2.1:1000");
+    net.add_address(1, "198.51.100.1:2000");
     net.end_of_addresses();
-    net.blocked = vec![(addr("192.0.2.1:1000"), addr("198.51.100.1:2000"))];
-    net.blocked.push((addr("198.51.100.1:2000"), addr("192.0.2.1:1000")));
+    net.cut("192.0.2.1:1000", "198.51.100.1:2000");
     assert!(net.run_until_nominated(ms(1_000)));
-    assert_eq!(net.nodes[0].agent.selected_path().unwrap().local, relayed);
-    let [relay, host] = net.nodes[0].agent.local_candidates() else { panic!("two candidates") };
-    assert_eq!((relay.kind, relay.related), (CandidateKind::Relayed, Some(mapped)));
+    assert_eq!(net[0].agent.selected_path().unwrap().local, addr(relayed));
+    let [relay, host] = net[0].agent.local_candidates() else { panic!("two candidates") };
+    assert_eq!((relay.kind, relay.related), (CandidateKind::Relayed, Some(addr(mapped))));
     assert!(relay.priority < host.priority && relay.foundation != host.foundation);
 }

@@ -116,6 +116,19 @@ impl Script {
         })
     }
 
+    /// A check of the peer's that nominates with a number.
+    pub(crate) fn numbered_nomination(&mut self, number: u32, priority: u32) -> Vec<u8> {
+        let local = self.agent.local_credentials().clone();
+        let username = format!("{}:{}", local.ufrag, self.credentials.ufrag);
+        let tie_breaker = self.tie_breaker;
+        self.request(Some(&username), Some(&local.pwd), |builder| {
+            builder.attribute(&Attribute::IceControlling(tie_breaker));
+            builder.attribute(&Attribute::UseCandidate);
+            builder.attribute(&Attribute::Nomination(number));
+            builder.attribute(&Attribute::Priority(priority));
+        })
+    }
+
     /// A request with what `body` writes, signed with `password`.
     pub(crate) fn request(
         &mut self,

@@ -3,7 +3,7 @@
 use antiphon_ice::{AddCandidateError, Addressee, Candidate, Event, IceState, Role, TcpType};
 use antiphon_util::{Path, Protocol, Received};
 
-use crate::net::{addr, ms};
+use crate::net::{Net, addr, agent, ms};
 use crate::script::{OURS, Script, THEIRS};
 
 const ACTIVE: &str = "192.0.2.1:9";
@@ -154,6 +154,33 @@ fn a_closed_connection_that_the_peer_had_opened_is_waited_for() {
     let sent = script.take();
     script.answer_all(&sent);
     assert_eq!(script.agent.selected_path(), Some(again));
+}
+
+#[test]
+fn agents_whose_firewall_drops_udp_meet_over_tcp() {
+    for blocked in 0..2 {
+        for role in [Role::Controlling, Role::Controlled] {
+            let mut net = Net::new(agent(role, 1), agent(role.opposite(), 2), 1);
+            net.exchange_credentials();
+            for (node, address) in [(0, "192.0.2.1"), (1, "198.51.100.1")] {
+                net.add_address(node, &format!("{address}:1000"));
+                net.add_tcp_address(node, &format!("{address}:9"), TcpType::Active);
+                net.add_tcp_address(node, &format!("{address}:443"), TcpType::Passive);
+            }
+            let address = ["192.0.2.1", "198.51.100.1"][blocked];
+            net.simulation.block_udp(&[address.parse().unwrap()]);
+            net.end_of_addresses();
+            assert!(net.run_until_nominated(ms(2_000)), "{role:?}");
+            net.run_until(ms(120_000));
+            for host in net.hosts() {
+                assert_eq!(host.agent.selected_path().unwrap().protocol, Protocol::Tcp);
+                assert_eq!(host.agent.state(), IceState::Completed);
+            }
+            let said = net.chatter(0, ms(1_000));
+            net.run_until(net.elapsed() + ms(100));
+            assert_eq!(net[1].heard.len(), said);
+        }
+    }
 }
 
 #[test]
