@@ -3,16 +3,17 @@
 use antiphon_crypto::Provider;
 use antiphon_util::Reader;
 
-use crate::core::{Keys, Transcript};
+use crate::keys12::Keys;
 use crate::message::{ClientHello, Fragment, Kind, Message, ServerHello};
 use crate::reassembly::Reassembly;
-use crate::record::{self, ContentType};
+use crate::record::{self, ContentType, Header};
 use crate::secrets::{MasterSecret, Randoms, Side};
-use crate::{CipherSuite, Limits};
+use crate::transcript::Transcript;
+use crate::{CipherSuite, Limits, Version};
 
 const CAPTURE: &str = include_str!("../tests/data/dtls12-firefox-firefox-with-keys.txt");
 
-fn hex(text: &str) -> Vec<u8> {
+pub(crate) fn hex(text: &str) -> Vec<u8> {
     (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap()).collect()
 }
 
@@ -23,12 +24,9 @@ fn messages(side: &str) -> Vec<Message> {
     for datagram in CAPTURE.lines().filter_map(|line| line.strip_prefix(side)) {
         let mut datagram = hex(datagram);
         let mut rest = datagram.as_mut_slice();
-        while let Some((header, fragment, behind)) = record::split(rest) {
-            let mut reader = Reader::new(fragment);
-            while header.number >> 48 == 0
-                && header.content_type == ContentType::Handshake
-                && !reader.is_empty()
-            {
+        while let Some((Header::Legacy(header), record, behind)) = record::split(rest, 0) {
+            let mut reader = Reader::new(&record[record::legacy::HEADER_LEN..]);
+            while header.epoch() == 0 && header.content_type == ContentType::Handshake && !reader.is_empty() {
                 reassembly.insert(&Fragment::parse(&mut reader).unwrap());
             }
             rest = behind;
@@ -54,9 +52,9 @@ fn the_finished_of_both_and_all_data_open_with_the_logged_secret() {
     let master = MasterSecret::from_log(provider, suite.hash(), &hex(log[3]), randoms);
     let (_, mut from_server) = master.keys(provider, suite, Side::Client).unwrap();
     let (_, mut from_client) = master.keys(provider, suite, Side::Server).unwrap();
-    let keys = Keys { master, suite };
+    let keys = Keys { master, suite, group: antiphon_crypto::Group::X25519 };
 
-    let mut transcript = Transcript::default();
+    let mut transcript = Transcript::new(Version::Dtls12);
     client[..1].iter().chain(&server).chain(&client[1..]).for_each(|message| transcript.add(message));
     let (mut finished, mut data) = (Vec::new(), 0);
     for line in CAPTURE.lines().filter(|line| !line.starts_with('K')) {
@@ -67,12 +65,12 @@ fn the_finished_of_both_and_all_data_open_with_the_logged_secret() {
         };
         let mut datagram = hex(&line[2..]);
         let mut rest = datagram.as_mut_slice();
-        while let Some((header, fragment, behind)) = record::split(rest) {
+        while let Some((Header::Legacy(header), record, behind)) = record::split(rest, 0) {
             rest = behind;
             if header.epoch() == 0 {
                 continue;
             }
-            let plaintext = opener.open(header, fragment).unwrap();
+            let plaintext = opener.open(header, record).unwrap().plaintext;
             match header.content_type {
                 ContentType::Handshake => {
                     let message = Fragment::parse(&mut Reader::new(plaintext)).unwrap();

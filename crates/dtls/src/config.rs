@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use antiphon_crypto::{Certificate, Fingerprint, Group, Provider};
 
-use crate::{CipherSuite, SrtpProfile};
+use crate::{CipherSuite, KeyLog, SrtpProfile, Version};
 
 /// What a connection is told at construction.
 #[derive(Debug, Clone)]
@@ -18,12 +18,29 @@ pub struct Config {
     /// The fingerprints that the peer announced; its certificate has to match one of those with the strongest hash
     /// function (RFC 8122 §5). With none, no peer is accepted.
     pub remote_fingerprints: Vec<Fingerprint>,
+    /// How the peer proves who it is.
+    pub peer_authentication: PeerAuthentication,
+    /// The versions that we speak; the better one is chosen where both ends speak both.
+    pub versions: Vec<Version>,
     /// SRTP profiles in our order of preference, by which a server chooses; empty where SRTP is not wanted.
     pub srtp_profiles: Vec<SrtpProfile>,
     /// Cipher suites in our order of preference.
     pub cipher_suites: Vec<CipherSuite>,
-    /// Groups for the key exchange in our order of preference.
+    /// Groups for the key exchange in our order of preference; those that the provider lacks are not offered, and hybrids
+    /// are in 1.3 alone. A client sends its share for the first of them, and where that is a hybrid for the first that is
+    /// none besides.
     pub groups: Vec<Group>,
+    /// Bytes of plaintext in the greatest record that the peer may send, 64 to 16,384 (RFC 8449).
+    pub max_record_size: usize,
+    /// The id that the peer is to put into what it sends us where it agrees (RFC 9146, RFC 9147 §9), so that the connection
+    /// is told by more than its addresses; empty where we need none in what we receive and put the peer's into what we
+    /// send. With `None` there are no ids.
+    pub connection_id: Option<Vec<u8>>,
+    /// Where the secrets are written for debugging; `None` unless told.
+    pub key_log: Option<KeyLog>,
+    /// Records sealed under one key of 1.3 before new keys are made; half of what the AEAD allows unless told, which cannot
+    /// be exceeded.
+    pub key_lifetime: u64,
     /// Bytes that a datagram of ours may have, at least 256; 1,200 unless told.
     pub max_datagram_size: usize,
     /// Whether a server makes clients prove that they receive at their address.
@@ -35,7 +52,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// For use by itself over any datagram transport: a server demands the cookie of RFC 6347 §4.2.1 before it does any
+    /// For use by itself over any datagram transport: a server demands the cookie of RFC 6347 §4.2.1 or RFC 8446 §4.2.2 before it does any
     /// costly work.
     pub fn new(
         provider: Provider,
@@ -46,9 +63,15 @@ impl Config {
             provider,
             certificate,
             remote_fingerprints,
+            peer_authentication: PeerAuthentication::Fingerprint,
+            versions: Version::ALL.to_vec(),
             srtp_profiles: Vec::new(),
             cipher_suites: CipherSuite::ALL.to_vec(),
             groups: Group::ALL.to_vec(),
+            max_record_size: 1 << 14,
+            connection_id: None,
+            key_log: None,
+            key_lifetime: u64::MAX,
             max_datagram_size: 1_200,
             cookie: CookieExchange::Demanded,
             timing: Timing::default(),
@@ -66,7 +89,18 @@ impl Config {
     }
 }
 
-/// Whether a server makes clients prove that they receive at their address (RFC 6347 §4.2.1).
+/// How the peer proves who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerAuthentication {
+    /// With a certificate of an announced fingerprint, and a signature by its key.
+    Fingerprint,
+    /// With any certificate and a signature by its key: the peer may be anybody. For tests alone.
+    DangerousAnyCertificate,
+    /// A client need not show a certificate, and a server may show any. For tests alone.
+    DangerousNone,
+}
+
+/// Whether a server makes clients prove that they receive at their address (RFC 6347 §4.2.1, RFC 8446 §4.2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CookieExchange {
     /// The first hello is answered with a cookie that the second has to bring.
@@ -119,6 +153,8 @@ pub struct Limits {
     pub early_bytes: usize,
     /// HelloVerifyRequests that a client answers; 4.
     pub cookie_requests: usize,
+    /// Records of the peer's flight that are remembered for an acknowledgement; 32.
+    pub acknowledged_records: usize,
 }
 
 impl Default for Limits {
@@ -131,6 +167,7 @@ impl Default for Limits {
             early_records: 8,
             early_bytes: 16 * 1024,
             cookie_requests: 4,
+            acknowledged_records: 32,
         }
     }
 }

@@ -1,46 +1,69 @@
-//! What every step of a handshake works with, in either role.
+//! What every step of a handshake works with, in either role and version.
 
-use antiphon_crypto::{Digest, Provider};
-use antiphon_crypto::{HashAlgorithm, PeerCertificate, SignatureScheme};
+use antiphon_crypto::{
+    Group, HashAlgorithm, PeerCertificate, PeerCertificateError, Provider, SignatureScheme,
+};
 use antiphon_util::{Rng, Writer};
 
+use crate::acks::Acks;
 use crate::flight::{Flight, WriteState};
-use crate::message::{Kind, Message};
-use crate::record::Opener;
+use crate::key_log::SecretLog;
+use crate::message::{Extensions, Kind, Message, UseSrtp};
+use crate::record::{MAX_PLAINTEXT, Opener};
 use crate::registry::{group_code, scheme_code, scheme_of_code};
-use crate::secrets::{MasterSecret, Randoms, Side};
-use crate::{CipherSuite, Config, HandshakeError, SrtpProfile};
+use crate::schedule::ApplicationSecrets;
+use crate::secrets::MasterSecret;
+use crate::transcript::Transcript;
+use crate::{CipherSuite, Config, HandshakeError, PeerAuthentication, SrtpProfile, Version};
 
 /// What every step of a handshake works with.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) config: Config,
+    pub(crate) is_client: bool,
     pub(crate) rng: Rng,
     pub(crate) flight: Flight,
     pub(crate) writing: WriteState,
-    pub(crate) opener: Option<Opener>,
-    /// The epoch in which alerts leave: 1 once our ChangeCipherSpec has been queued.
-    pub(crate) write_epoch: u16,
+    /// Keys of the epochs that are received, the newest last.
+    pub(crate) openers: Vec<Opener>,
+    /// Once the hellos have chosen it.
+    pub(crate) version: Option<Version>,
+    /// The epoch in which handshake messages and alerts leave.
+    pub(crate) write_epoch: u64,
     /// The message_seq of our next handshake message.
     pub(crate) next_sequence: u16,
+    pub(crate) acks: Acks,
+    /// The id that the peer wants in what it receives; empty where none was agreed.
+    pub(crate) remote_connection_id: Vec<u8>,
+    /// Bytes of the id in what we receive; 0 where none was agreed.
+    pub(crate) local_connection_id_len: usize,
 }
 
 impl Core {
-    pub(crate) fn new(config: Config, rng: Rng) -> Self {
+    pub(crate) fn new(config: Config, is_client: bool, rng: Rng) -> Self {
         let flight = Flight::new(&config.timing, None);
         Self {
             config,
+            is_client,
             rng,
             flight,
             writing: WriteState::default(),
-            opener: None,
+            openers: Vec::new(),
+            version: None,
             write_epoch: 0,
             next_sequence: 0,
+            acks: Acks::default(),
+            remote_connection_id: Vec::new(),
+            local_connection_id_len: 0,
         }
     }
 
     pub(crate) fn provider(&self) -> Provider {
         self.config.provider
+    }
+
+    pub(crate) fn offers(&self, version: Version) -> bool {
+        self.config.versions.contains(&version)
     }
 
     /// Queues a handshake message in the current flight and adds it to the transcript.
@@ -50,52 +73,40 @@ impl Core {
         kind: Kind,
         write: impl FnOnce(&mut Writer<'_>),
     ) {
-        let message = Message::new(kind, self.next_sequence, write);
-        self.next_sequence += 1;
+        let message = self.message(kind, write);
         transcript.add(&message);
         self.flight.push(message, self.write_epoch);
     }
 
-    /// Queues ChangeCipherSpec and Finished.
-    pub(crate) fn send_finished(&mut self, transcript: &mut Transcript, keys: &Keys, side: Side) {
-        self.flight.push_change_cipher_spec();
-        self.write_epoch = 1;
-        let verify_data = keys.master.verify_data(side, &transcript.hash(self.provider(), keys.suite.hash()));
-        self.send(transcript, Kind::FINISHED, |w| w.bytes(&verify_data));
+    /// Our next handshake message.
+    pub(crate) fn message(&mut self, kind: Kind, write: impl FnOnce(&mut Writer<'_>)) -> Message {
+        let message = Message::new(kind, self.next_sequence, write);
+        self.next_sequence = self.next_sequence.saturating_add(1);
+        message
     }
 
-    /// Derives the master secret and installs the keys of epoch 1; `transcript` ends with the ClientKeyExchange.
-    pub(crate) fn install_keys(
-        &mut self,
-        premaster: &antiphon_crypto::Secret,
-        transcript: &Transcript,
-        negotiated: &Negotiated,
-        side: Side,
-    ) -> Result<Keys, HandshakeError> {
-        let (provider, suite) = (self.provider(), negotiated.suite);
-        let session_hash = transcript.hash(provider, suite.hash());
-        let master = MasterSecret::new(provider, suite.hash(), premaster, &session_hash, negotiated.randoms);
-        let (sealer, opener) = master.keys(provider, suite, side).ok_or(HandshakeError::Internal)?;
-        self.writing.sealer = Some(sealer);
-        self.opener = Some(opener);
-        Ok(Keys { master, suite })
-    }
-
-    /// Reads the certificate of the peer and compares its fingerprint with those announced: the one place, for both roles,
-    /// in which it is decided who the peer is.
+    /// Reads the certificate of the peer and compares its fingerprint with those announced: the one place, for both roles
+    /// and versions, in which it is decided who the peer is.
     pub(crate) fn identify(&self, chain: &[Vec<u8>]) -> Result<PeerCertificate, HandshakeError> {
-        use antiphon_crypto::PeerCertificateError;
         let der = chain.first().ok_or(HandshakeError::NoCertificate)?;
         let certificate = PeerCertificate::parse(der).map_err(|error| match error {
             PeerCertificateError::Malformed => HandshakeError::BadCertificate,
             PeerCertificateError::UnsupportedKey => HandshakeError::UnsupportedCertificate,
         })?;
+        if self.config.peer_authentication != PeerAuthentication::Fingerprint {
+            return Ok(certificate);
+        }
         // RFC 8122 §5: only the fingerprints with the strongest hash function count.
         let announced = &self.config.remote_fingerprints;
         let strongest =
             announced.iter().map(|fingerprint| fingerprint.algorithm()).max_by_key(|hash| hash.output_len());
         let actual = certificate.fingerprint(self.provider(), strongest.unwrap_or(HashAlgorithm::Sha256));
         if announced.contains(&actual) { Ok(certificate) } else { Err(HandshakeError::FingerprintMismatch) }
+    }
+
+    /// Whether a client has to show a certificate.
+    pub(crate) fn wants_certificate(&self) -> bool {
+        self.config.peer_authentication != PeerAuthentication::DangerousNone
     }
 
     /// Checks a signature of the peer.
@@ -120,8 +131,88 @@ impl Core {
         ours.iter().copied().find(|scheme| acceptable.contains(&scheme_code(*scheme)))
     }
 
-    pub(crate) fn group_codes(&self) -> Vec<u16> {
-        self.config.groups.iter().filter(|group| !group.is_hybrid()).map(|group| group_code(*group)).collect()
+    /// The groups that serve in `version`, in our order of preference.
+    pub(crate) fn groups(&self, version: Version) -> impl Iterator<Item = Group> {
+        let provider = self.provider();
+        let serves = move |group: &Group| {
+            provider.supports(*group) && (version == Version::Dtls13 || !group.is_hybrid())
+        };
+        self.config.groups.iter().copied().filter(serves)
+    }
+
+    /// The group of `version` with this code.
+    pub(crate) fn group_of_code(&self, version: Version, code: u16) -> Option<Group> {
+        self.groups(version).find(|group| group_code(*group) == code)
+    }
+
+    /// The suites of `version`, in our order of preference.
+    pub(crate) fn suites(&self, version: Version) -> impl Iterator<Item = CipherSuite> {
+        self.config.cipher_suites.iter().copied().filter(move |suite| suite.version() == version)
+    }
+
+    /// What we offer of SRTP, if anything.
+    pub(crate) fn srtp_offer(&self) -> Option<UseSrtp> {
+        let profiles: Vec<u16> = self.config.srtp_profiles.iter().map(|profile| profile.code()).collect();
+        (!profiles.is_empty()).then(|| UseSrtp { profiles, mki: Vec::new() })
+    }
+
+    /// RFC 5764 §4.1.1: the server's preference decides; without a common profile there is no SRTP.
+    pub(crate) fn choose_srtp(&self, extensions: &Extensions) -> Option<SrtpProfile> {
+        let offer = extensions.use_srtp.as_ref()?;
+        self.config.srtp_profiles.iter().copied().find(|profile| offer.profiles.contains(&profile.code()))
+    }
+
+    /// The SRTP profile that the server chose of those we offered, if any.
+    pub(crate) fn chosen_srtp(&self, extensions: &Extensions) -> Result<Option<SrtpProfile>, HandshakeError> {
+        let Some(srtp) = &extensions.use_srtp else { return Ok(None) };
+        if self.config.srtp_profiles.is_empty() {
+            return Err(HandshakeError::UnsolicitedExtension);
+        }
+        // RFC 5764 §4.1.1: exactly one profile, of those offered, and our (empty) MKI.
+        match srtp.profiles.as_slice() {
+            [code] if srtp.mki.is_empty() => {
+                let profile = self.config.srtp_profiles.iter().find(|profile| profile.code() == *code);
+                profile.map(|profile| Some(*profile)).ok_or(HandshakeError::IllegalParameter)
+            }
+            _ => Err(HandshakeError::IllegalParameter),
+        }
+    }
+
+    /// The record_size_limit that we announce: in 1.3 it counts the content type too (RFC 8449 §4).
+    pub(crate) fn record_size_limit(&self, version: Version) -> u16 {
+        let limit = self.config.max_record_size.clamp(64, MAX_PLAINTEXT) as u16;
+        if version == Version::Dtls13 { limit + 1 } else { limit }
+    }
+
+    /// Holds our records to what the peer announced, if it did.
+    pub(crate) fn apply_record_size_limit(
+        &mut self,
+        version: Version,
+        extensions: &Extensions,
+    ) -> Result<(), HandshakeError> {
+        let Some(limit) = extensions.record_size_limit else { return Ok(()) };
+        if limit < 64 {
+            return Err(HandshakeError::IllegalParameter);
+        }
+        let type_len = u16::from(version == Version::Dtls13);
+        self.writing.limit_records((limit - type_len).into());
+        Ok(())
+    }
+
+    /// Both ends know each other's connection id, if both have one.
+    pub(crate) fn apply_connection_ids(&mut self, extensions: &Extensions) {
+        if let (Some(ours), Some(theirs)) = (&self.config.connection_id, &extensions.connection_id) {
+            self.local_connection_id_len = ours.len();
+            self.remote_connection_id = theirs.clone();
+        }
+    }
+
+    pub(crate) fn has_connection_ids(&self) -> bool {
+        self.local_connection_id_len > 0 || !self.remote_connection_id.is_empty()
+    }
+
+    pub(crate) fn secret_log(&self, client_random: [u8; 32]) -> SecretLog<'_> {
+        SecretLog { key_log: self.config.key_log.as_ref(), client_random }
     }
 }
 
@@ -130,45 +221,20 @@ pub(crate) fn scheme_codes() -> Vec<u16> {
     SignatureScheme::ALL.map(scheme_code).to_vec()
 }
 
-/// What the hellos agreed upon.
-#[derive(Debug, Clone)]
-pub(crate) struct Negotiated {
-    pub(crate) randoms: Randoms,
-    pub(crate) suite: CipherSuite,
-    pub(crate) srtp_profile: Option<SrtpProfile>,
-}
-
-/// The master secret and the suite it works with.
+/// What stays of the keys of a finished handshake.
 #[derive(Debug)]
-pub(crate) struct Keys {
-    pub(crate) master: MasterSecret,
-    pub(crate) suite: CipherSuite,
+pub(crate) enum Secrets {
+    Dtls12(MasterSecret),
+    Dtls13(ApplicationSecrets),
 }
 
 /// What stays of a finished handshake.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(crate) keys: Keys,
+    pub(crate) suite: CipherSuite,
+    pub(crate) group: Group,
+    pub(crate) secrets: Secrets,
     pub(crate) srtp_profile: Option<SrtpProfile>,
-    pub(crate) peer: PeerCertificate,
-}
-
-/// The handshake messages so far, as if none had been fragmented (RFC 6347 §4.2.6).
-///
-/// The bytes are kept, not a running hash: CertificateVerify signs them all, with a hash that is known only then.
-#[derive(Debug, Default)]
-pub(crate) struct Transcript(Vec<u8>);
-
-impl Transcript {
-    pub(crate) fn add(&mut self, message: &Message) {
-        crate::message::Fragment::of(message, 0, message.body.len()).write(&mut Writer::new(&mut self.0));
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    pub(crate) fn hash(&self, provider: Provider, hash: HashAlgorithm) -> Digest {
-        provider.digest(hash, &[&self.0])
-    }
+    /// `None` only where a server asked for none.
+    pub(crate) peer: Option<PeerCertificate>,
 }

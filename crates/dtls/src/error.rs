@@ -12,6 +12,8 @@ impl Alert {
     pub const CLOSE_NOTIFY: Alert = Alert(0);
     /// unexpected_message.
     pub const UNEXPECTED_MESSAGE: Alert = Alert(10);
+    /// record_overflow: a record is longer than was agreed.
+    pub const RECORD_OVERFLOW: Alert = Alert(22);
     /// handshake_failure: nothing acceptable in common.
     pub const HANDSHAKE_FAILURE: Alert = Alert(40);
     /// bad_certificate.
@@ -28,10 +30,16 @@ impl Alert {
     pub const PROTOCOL_VERSION: Alert = Alert(70);
     /// internal_error.
     pub const INTERNAL_ERROR: Alert = Alert(80);
+    /// user_canceled: the sender will send close_notify.
+    pub const USER_CANCELED: Alert = Alert(90);
     /// no_renegotiation.
     pub const NO_RENEGOTIATION: Alert = Alert(100);
+    /// missing_extension: a message lacks what its version demands.
+    pub const MISSING_EXTENSION: Alert = Alert(109);
     /// unsupported_extension.
     pub const UNSUPPORTED_EXTENSION: Alert = Alert(110);
+    /// certificate_required: the client showed none.
+    pub const CERTIFICATE_REQUIRED: Alert = Alert(116);
 }
 
 /// Why a connection ended.
@@ -79,6 +87,12 @@ pub enum HandshakeError {
     /// The peer answered an extension that was not offered.
     #[error("unsolicited extension")]
     UnsolicitedExtension,
+    /// A message of the peer lacks an extension that its version demands.
+    #[error("missing extension")]
+    MissingExtension,
+    /// A server that speaks a later version than it chose says that our offer was tampered with (RFC 8446 §4.1.3).
+    #[error("version downgraded by an attacker")]
+    Downgrade,
     /// The peer's signature is wrong.
     #[error("wrong signature")]
     BadSignature,
@@ -88,6 +102,9 @@ pub enum HandshakeError {
     /// The peer showed no certificate.
     #[error("no certificate")]
     NoCertificate,
+    /// A client of 1.3 showed no certificate.
+    #[error("certificate required")]
+    CertificateRequired,
     /// The peer's certificate cannot be read.
     #[error("malformed certificate")]
     BadCertificate,
@@ -122,11 +139,13 @@ impl HandshakeError {
             HandshakeError::UnexpectedMessage | HandshakeError::TooManyCookieRequests => {
                 Alert::UNEXPECTED_MESSAGE
             }
-            HandshakeError::IllegalParameter => Alert::ILLEGAL_PARAMETER,
+            HandshakeError::IllegalParameter | HandshakeError::Downgrade => Alert::ILLEGAL_PARAMETER,
+            HandshakeError::MissingExtension => Alert::MISSING_EXTENSION,
             HandshakeError::UnsolicitedExtension => Alert::UNSUPPORTED_EXTENSION,
             HandshakeError::BadSignature | HandshakeError::BadFinished => Alert::DECRYPT_ERROR,
             HandshakeError::BadCertificate | HandshakeError::FingerprintMismatch => Alert::BAD_CERTIFICATE,
             HandshakeError::UnsupportedCertificate => Alert::UNSUPPORTED_CERTIFICATE,
+            HandshakeError::CertificateRequired => Alert::CERTIFICATE_REQUIRED,
             HandshakeError::NoCommonVersion => Alert::PROTOCOL_VERSION,
             HandshakeError::NoCommonParameters
             | HandshakeError::NoExtendedMasterSecret
@@ -167,6 +186,10 @@ pub enum DropReason {
     MisplacedFragment,
     /// It arrived before its keys and the limit on such records is reached.
     TooEarly,
+    /// It names another connection.
+    ConnectionId,
+    /// It is an acknowledgement that cannot be read, or that nothing vouches for.
+    Acknowledgement,
     /// It is a request for renegotiation, which is refused.
     Renegotiation,
     /// It arrived before the start or after the end of the connection.

@@ -1,8 +1,9 @@
-//! DTLS 1.2, client and server, for WebRTC and by itself; sans-IO.
+//! DTLS 1.3 and 1.2, client and server, for WebRTC and by itself; sans-IO.
 //!
-//! RFC 6347 over RFC 5246, with the extended master secret (RFC 7627, required), ECDHE over X25519, P-256 and P-384
-//! (RFC 8422), AES-GCM (RFC 5288, RFC 5289) and ChaCha20-Poly1305 (RFC 7905), certificates on both ends whose fingerprints
-//! are compared (RFC 8122), `use_srtp` (RFC 5764) and keying material exporters (RFC 5705).
+//! * 1.3: RFC 9147 over RFC 8446, with the hybrid groups X25519MLKEM768 and SecP256r1MLKEM768 where the provider has them.
+//! * 1.2: RFC 6347 over RFC 5246, with the extended master secret (RFC 7627, required) and ECDHE (RFC 8422).
+//! * Both: X25519, P-256 and P-384, AES-GCM (RFC 5288, RFC 5289) and ChaCha20-Poly1305 (RFC 7905), certificates on both
+//!   ends whose fingerprints are compared (RFC 8122), `use_srtp` (RFC 5764), keying material exporters (RFC 5705).
 //!
 //! A [`Connection`] is handed datagrams ([`Connection::handle_datagram`]) and the time ([`Connection::handle_timeout`]), and
 //! asked for datagrams ([`Connection::poll_transmit`]), events ([`Connection::poll_event`]) and the next deadline
@@ -48,24 +49,40 @@
 //!
 //! It knows no addresses: inside WebRTC it is given only what came over a path that ICE has validated; by itself a server
 //! demands a cookie first. It resumes no sessions, refuses renegotiation, knows no pre-shared keys and validates no
-//! certificate chains.
+//! certificate chains, and has no early data.
 
+mod acks;
+#[cfg(test)]
+mod capture13_test;
 #[cfg(test)]
 mod capture_test;
 mod client;
+mod client12;
+mod client13;
 mod config;
 mod connection;
 mod core;
 mod error;
 mod flight;
+mod handshake13;
+mod key_log;
+mod key_update;
+mod keys12;
 mod message;
+mod pieces;
 mod reassembly;
+mod receiving;
 mod record;
 mod registry;
+mod schedule;
 mod secrets;
 mod server;
+mod server12;
+mod server13;
+mod transcript;
 
-pub use config::{Config, CookieExchange, Limits, Timing};
+pub use config::{Config, CookieExchange, Limits, PeerAuthentication, Timing};
 pub use connection::{Connection, Event, Plaintext};
 pub use error::{Alert, CloseReason, DropReason, ExportError, HandshakeError, SealError};
-pub use registry::{CipherSuite, SrtpProfile};
+pub use key_log::KeyLog;
+pub use registry::{CipherSuite, SrtpProfile, Version};

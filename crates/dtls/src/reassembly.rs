@@ -2,10 +2,10 @@
 //! (RFC 6347 §4.2.3).
 
 use std::collections::VecDeque;
-use std::ops::Range;
 
 use crate::Limits;
 use crate::message::{Fragment, Kind, Message};
+use crate::pieces::Pieces;
 
 /// What became of a fragment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +64,11 @@ impl Reassembly {
         Some(Message { kind: partial.kind, sequence, body: partial.body })
     }
 
+    /// Forgets what was held of the messages ahead, and of the awaited one.
+    pub(crate) fn forget_held(&mut self) {
+        self.slots = VecDeque::new();
+    }
+
     /// Bytes of messages held ahead of the awaited one.
     fn held_bytes(&self) -> usize {
         self.slots.iter().skip(1).flatten().map(|partial| partial.body.len()).sum()
@@ -75,18 +80,18 @@ impl Reassembly {
 struct Partial {
     kind: Kind,
     body: Vec<u8>,
-    /// What has arrived: in order, with gaps between.
-    pieces: Vec<Range<usize>>,
+    /// What has arrived.
+    pieces: Pieces,
 }
 
 impl Partial {
     fn new(fragment: &Fragment<'_>) -> Self {
-        Self { kind: fragment.kind, body: vec![0; fragment.length], pieces: Vec::new() }
+        Self { kind: fragment.kind, body: vec![0; fragment.length], pieces: Pieces::default() }
     }
 
     /// Whether every byte has arrived.
     fn is_whole(&self) -> bool {
-        self.body.is_empty() || self.pieces.first() == Some(&(0..self.body.len()))
+        self.pieces.covers(self.body.len())
     }
 
     /// Takes over the bytes that have not arrived yet; `false` where the fragment does not belong or makes too many
@@ -96,24 +101,8 @@ impl Partial {
             return false;
         }
         let new = fragment.offset..fragment.offset + fragment.bytes.len();
-        if new.is_empty() {
-            return true;
-        }
-        let mut at = new.start;
-        let mut gaps = Vec::new();
-        for piece in self.pieces.iter().filter(|piece| piece.end > new.start && piece.start < new.end) {
-            gaps.push(at..piece.start.max(at));
-            at = piece.end.max(at);
-        }
-        gaps.push(at..new.end.max(at));
-        let touching = |piece: &Range<usize>| piece.end >= new.start && piece.start <= new.end;
-        let merged = self
-            .pieces
-            .iter()
-            .filter(|piece| touching(piece))
-            .fold(new.clone(), |merged, piece| merged.start.min(piece.start)..merged.end.max(piece.end));
-        let apart = self.pieces.iter().filter(|piece| !touching(piece)).count();
-        if apart + 1 > limit {
+        let gaps = self.pieces.gaps(new.clone());
+        if !self.pieces.insert(new.clone(), limit) {
             return false;
         }
         for gap in gaps {
@@ -122,15 +111,14 @@ impl Partial {
                 to.copy_from_slice(from);
             }
         }
-        self.pieces.retain(|piece| !touching(piece));
-        let place = self.pieces.partition_point(|piece| piece.start < merged.start);
-        self.pieces.insert(place, merged);
         true
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use antiphon_util::Rng;
 
     use super::*;

@@ -8,11 +8,37 @@ pub(crate) const DTLS_1_0: u16 = 0xfeff;
 /// DTLS 1.2.
 pub(crate) const DTLS_1_2: u16 = 0xfefd;
 
+/// DTLS 1.3.
+pub(crate) const DTLS_1_3: u16 = 0xfefc;
+
+/// A version of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// DTLS 1.3 (RFC 9147).
+    Dtls13,
+    /// DTLS 1.2 (RFC 6347).
+    Dtls12,
+}
+
+impl Version {
+    /// All versions, the best first.
+    pub const ALL: [Version; 2] = [Version::Dtls13, Version::Dtls12];
+
+    pub(crate) fn code(self) -> u16 {
+        match self {
+            Version::Dtls13 => DTLS_1_3,
+            Version::Dtls12 => DTLS_1_2,
+        }
+    }
+}
+
 /// How the server proves who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Authentication {
     Ecdsa,
     Rsa,
+    /// The suite leaves it open, as all of 1.3 do.
+    Any,
 }
 
 impl Authentication {
@@ -20,13 +46,21 @@ impl Authentication {
         match self {
             Authentication::Ecdsa => matches!(kind, KeyKind::EcdsaP256 | KeyKind::EcdsaP384),
             Authentication::Rsa => kind == KeyKind::Rsa,
+            Authentication::Any => true,
         }
     }
 }
 
-/// A cipher suite: ephemeral elliptic-curve key exchange and AEAD (RFC 5289, RFC 7905).
+/// A cipher suite: of DTLS 1.3 (RFC 8446 §B.4), or of 1.2 with ephemeral elliptic-curve key exchange and AEAD (RFC 5289,
+/// RFC 7905).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CipherSuite {
+    /// TLS_AES_128_GCM_SHA256, of 1.3.
+    Aes128Gcm,
+    /// TLS_AES_256_GCM_SHA384, of 1.3.
+    Aes256Gcm,
+    /// TLS_CHACHA20_POLY1305_SHA256, of 1.3.
+    ChaCha20,
     /// TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256.
     EcdheEcdsaAes128Gcm,
     /// TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256.
@@ -43,7 +77,10 @@ pub enum CipherSuite {
 
 impl CipherSuite {
     /// All suites in order of preference: AES-128-GCM is the cheapest where the processor has AES.
-    pub const ALL: [CipherSuite; 6] = [
+    pub const ALL: [CipherSuite; 9] = [
+        CipherSuite::Aes128Gcm,
+        CipherSuite::Aes256Gcm,
+        CipherSuite::ChaCha20,
         CipherSuite::EcdheEcdsaAes128Gcm,
         CipherSuite::EcdheRsaAes128Gcm,
         CipherSuite::EcdheEcdsaAes256Gcm,
@@ -52,8 +89,19 @@ impl CipherSuite {
         CipherSuite::EcdheRsaChaCha20,
     ];
 
+    /// The version it belongs to.
+    pub fn version(self) -> Version {
+        match self.authentication() {
+            Authentication::Any => Version::Dtls13,
+            Authentication::Ecdsa | Authentication::Rsa => Version::Dtls12,
+        }
+    }
+
     pub(crate) fn code(self) -> u16 {
         match self {
+            CipherSuite::Aes128Gcm => 0x1301,
+            CipherSuite::Aes256Gcm => 0x1302,
+            CipherSuite::ChaCha20 => 0x1303,
             CipherSuite::EcdheEcdsaAes128Gcm => 0xc02b,
             CipherSuite::EcdheRsaAes128Gcm => 0xc02f,
             CipherSuite::EcdheEcdsaAes256Gcm => 0xc02c,
@@ -65,6 +113,7 @@ impl CipherSuite {
 
     pub(crate) fn authentication(self) -> Authentication {
         match self {
+            CipherSuite::Aes128Gcm | CipherSuite::Aes256Gcm | CipherSuite::ChaCha20 => Authentication::Any,
             CipherSuite::EcdheEcdsaAes128Gcm
             | CipherSuite::EcdheEcdsaAes256Gcm
             | CipherSuite::EcdheEcdsaChaCha20 => Authentication::Ecdsa,
@@ -76,15 +125,19 @@ impl CipherSuite {
 
     pub(crate) fn aead(self) -> AeadAlgorithm {
         match self {
-            CipherSuite::EcdheEcdsaAes128Gcm | CipherSuite::EcdheRsaAes128Gcm => AeadAlgorithm::Aes128Gcm,
-            CipherSuite::EcdheEcdsaAes256Gcm | CipherSuite::EcdheRsaAes256Gcm => AeadAlgorithm::Aes256Gcm,
-            CipherSuite::EcdheEcdsaChaCha20 | CipherSuite::EcdheRsaChaCha20 => {
+            CipherSuite::Aes128Gcm | CipherSuite::EcdheEcdsaAes128Gcm | CipherSuite::EcdheRsaAes128Gcm => {
+                AeadAlgorithm::Aes128Gcm
+            }
+            CipherSuite::Aes256Gcm | CipherSuite::EcdheEcdsaAes256Gcm | CipherSuite::EcdheRsaAes256Gcm => {
+                AeadAlgorithm::Aes256Gcm
+            }
+            CipherSuite::ChaCha20 | CipherSuite::EcdheEcdsaChaCha20 | CipherSuite::EcdheRsaChaCha20 => {
                 AeadAlgorithm::ChaCha20Poly1305
             }
         }
     }
 
-    /// The hash of the PRF and of the transcript.
+    /// The hash of the key schedule and of the transcript.
     pub(crate) fn hash(self) -> HashAlgorithm {
         match self.aead() {
             AeadAlgorithm::Aes256Gcm => HashAlgorithm::Sha384,
@@ -148,6 +201,17 @@ pub(crate) fn scheme_code(scheme: SignatureScheme) -> u16 {
 
 pub(crate) fn scheme_of_code(code: u16) -> Option<SignatureScheme> {
     SignatureScheme::ALL.into_iter().find(|scheme| scheme_code(*scheme) == code)
+}
+
+/// Whether 1.3 lets a key of `kind` sign its handshake with `scheme`: each curve has its hash, and PKCS#1 v1.5 serves in
+/// certificates alone (RFC 8446 §4.2.3).
+pub(crate) fn signs_in_1_3(scheme: SignatureScheme, kind: KeyKind) -> bool {
+    match scheme {
+        SignatureScheme::Ecdsa(HashAlgorithm::Sha256) => kind == KeyKind::EcdsaP256,
+        SignatureScheme::Ecdsa(HashAlgorithm::Sha384) => kind == KeyKind::EcdsaP384,
+        SignatureScheme::RsaPss(_) => kind == KeyKind::Rsa,
+        SignatureScheme::Ecdsa(_) | SignatureScheme::RsaPkcs1(_) => false,
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use antiphon_crypto::{HashAlgorithm, HmacKey, Provider, Secret};
 
-use crate::record::{Opener, Protection, Sealer};
+use crate::key_log::SecretLog;
+use crate::record::legacy::{Opener, Protection, Sealer};
 use crate::registry::CipherSuite;
 
 /// Length of the verify_data of a Finished.
@@ -22,6 +23,16 @@ pub(crate) enum Side {
     Server,
 }
 
+impl Side {
+    /// The other one.
+    pub(crate) fn peer(self) -> Self {
+        match self {
+            Side::Client => Side::Server,
+            Side::Server => Side::Client,
+        }
+    }
+}
+
 /// The master secret, ready to derive from.
 #[derive(Debug)]
 pub(crate) struct MasterSecret {
@@ -37,10 +48,13 @@ impl MasterSecret {
         premaster: &Secret,
         session_hash: &[u8],
         randoms: Randoms,
+        log: &SecretLog<'_>,
     ) -> Self {
         let mut master = vec![0; 48];
         expand(&provider.hmac_key(hash, premaster), b"extended master secret", &[session_hash], &mut master);
-        Self { prf: provider.hmac_key(hash, &Secret::new(master)), randoms }
+        let master = Secret::new(master);
+        log.write("CLIENT_RANDOM", &master);
+        Self { prf: provider.hmac_key(hash, &master), randoms }
     }
 
     /// A master secret from a key log.

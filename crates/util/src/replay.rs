@@ -20,6 +20,11 @@ impl ReplayWindow {
         Self::default()
     }
 
+    /// The number above the highest recorded.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
     /// Whether `number` has not been recorded and is not too old to tell.
     pub fn is_fresh(&self, number: u64) -> bool {
         match self.next.checked_sub(1).and_then(|highest| highest.checked_sub(number)) {

@@ -4,6 +4,8 @@
 //!  type (1) | length (3) | message_seq (2) | fragment_offset (3) | fragment_length (3) | bytes
 //! ```
 
+use std::ops::Range;
+
 use antiphon_util::{ParseError, Reader, Writer};
 
 use super::{Kind, Message};
@@ -34,15 +36,14 @@ impl<'a> Fragment<'a> {
         Ok(Self { kind, length, sequence, offset, bytes })
     }
 
-    /// At most `max` bytes of `message` from `offset` on.
-    pub(crate) fn of(message: &'a Message, offset: usize, max: usize) -> Self {
-        let rest = message.body.get(offset..).unwrap_or_default();
+    /// The bytes `range` of `message`.
+    pub(crate) fn of(message: &'a Message, range: Range<usize>) -> Self {
         Self {
             kind: message.kind,
             length: message.body.len(),
             sequence: message.sequence,
-            offset,
-            bytes: rest.get(..max).unwrap_or(rest),
+            offset: range.start,
+            bytes: message.body.get(range).unwrap_or_default(),
         }
     }
 
@@ -62,7 +63,7 @@ mod tests {
     #[test]
     fn survives_a_round_trip_and_no_cut() {
         let message = Message { kind: Kind::CERTIFICATE, sequence: 3, body: (0..100).collect() };
-        let fragment = Fragment::of(&message, 40, 30);
+        let fragment = Fragment::of(&message, 40..70);
         let mut bytes = Vec::new();
         fragment.write(&mut Writer::new(&mut bytes));
         assert_eq!(bytes[..12], [11, 0, 0, 100, 0, 3, 0, 0, 40, 0, 0, 30]);

@@ -1,6 +1,7 @@
-//! Handshake messages (RFC 5246 §7.4, RFC 6347 §4.2.2): one file each.
+//! Handshake messages (RFC 5246 §7.4, RFC 6347 §4.2.2, RFC 8446 §4): one file each.
 
 mod certificate;
+mod certificate13;
 mod client_hello;
 mod extensions;
 mod fragment;
@@ -8,11 +9,12 @@ mod key_exchange;
 mod server_hello;
 
 pub(crate) use certificate::{Certificate, CertificateRequest, CertificateVerify};
-pub(crate) use client_hello::ClientHello;
-pub(crate) use extensions::{Extensions, UseSrtp};
+pub(crate) use certificate13::{Certificate13, CertificateRequest13};
+pub(crate) use client_hello::{ClientHello, without_changeable};
+pub(crate) use extensions::{ExtensionType, Extensions, KeyShare, Sender, UseSrtp};
 pub(crate) use fragment::Fragment;
 pub(crate) use key_exchange::{ClientKeyExchange, ServerKeyExchange};
-pub(crate) use server_hello::{HelloVerifyRequest, ServerHello};
+pub(crate) use server_hello::{DOWNGRADE_FROM_1_3, HelloVerifyRequest, RETRY_RANDOM, ServerHello};
 
 use antiphon_util::{ParseError, Reader, Writer};
 
@@ -25,6 +27,10 @@ impl Kind {
     pub(crate) const CLIENT_HELLO: Kind = Kind(1);
     pub(crate) const SERVER_HELLO: Kind = Kind(2);
     pub(crate) const HELLO_VERIFY_REQUEST: Kind = Kind(3);
+    pub(crate) const NEW_SESSION_TICKET: Kind = Kind(4);
+    pub(crate) const ENCRYPTED_EXTENSIONS: Kind = Kind(8);
+    pub(crate) const REQUEST_CONNECTION_ID: Kind = Kind(9);
+    pub(crate) const NEW_CONNECTION_ID: Kind = Kind(10);
     pub(crate) const CERTIFICATE: Kind = Kind(11);
     pub(crate) const SERVER_KEY_EXCHANGE: Kind = Kind(12);
     pub(crate) const CERTIFICATE_REQUEST: Kind = Kind(13);
@@ -32,6 +38,8 @@ impl Kind {
     pub(crate) const CERTIFICATE_VERIFY: Kind = Kind(15);
     pub(crate) const CLIENT_KEY_EXCHANGE: Kind = Kind(16);
     pub(crate) const FINISHED: Kind = Kind(20);
+    pub(crate) const KEY_UPDATE: Kind = Kind(24);
+    pub(crate) const MESSAGE_HASH: Kind = Kind(254);
 }
 
 /// A whole handshake message.

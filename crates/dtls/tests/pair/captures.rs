@@ -1,6 +1,6 @@
 //! The hellos of real peers, as captured.
 
-use antiphon_dtls::{CloseReason, Connection, CookieExchange, DropReason, Event, HandshakeError};
+use antiphon_dtls::{CloseReason, Connection, CookieExchange, DropReason, Event, HandshakeError, Version};
 use antiphon_testkit::origin;
 use antiphon_util::Rng;
 
@@ -44,6 +44,7 @@ fn hello(capture: &str) -> Vec<Vec<u8>> {
 fn answer(datagrams: &[Vec<u8>], cookie: CookieExchange) -> (Connection, Vec<u8>) {
     let (_, mut config) = configs();
     config.cookie = cookie;
+    config.versions = vec![Version::Dtls12];
     let mut server = Connection::server(config, Rng::from_test_seed(0));
     let now = origin();
     server.start(now, None);

@@ -1,6 +1,6 @@
 //! Other projects' inputs, fed to a connection in each state: no panic, no loop, no event that only a peer could cause.
 
-use antiphon_dtls::{Connection, Event};
+use antiphon_dtls::{Connection, Event, Version};
 use antiphon_testkit::{corpus, origin};
 use antiphon_util::Rng;
 
@@ -25,7 +25,7 @@ fn inputs_that_broke_others_do_no_harm() {
     let Some(found) = corpus("dtls") else { return };
     assert!(found.len() > 100);
     let now = origin();
-    let mut established = connected(6);
+    let mut established = connected(6, Version::Dtls13);
     for (index, (path, bytes)) in found.iter().enumerate() {
         let (client, server) = configs();
         let mut client = Connection::client(client, Rng::from_test_seed(index as u64));

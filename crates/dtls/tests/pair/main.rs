@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use antiphon_crypto::{Certificate, HashAlgorithm, Provider};
-use antiphon_dtls::{Config, Connection, Event};
+use antiphon_dtls::{Config, Connection, Event, Version};
 use antiphon_testkit::{DatagramEndpoint, Link, Pair};
 use antiphon_util::Rng;
 
@@ -84,6 +84,14 @@ pub(crate) fn configs() -> (Config, Config) {
     (config(left, right), config(right, left))
 }
 
+/// The same, of ends that speak `version` alone.
+pub(crate) fn configs_of(version: Version) -> (Config, Config) {
+    let (mut client, mut server) = configs();
+    client.versions = vec![version];
+    server.versions = vec![version];
+    (client, server)
+}
+
 /// A client on the left and a server on the right, started.
 pub(crate) fn ends(seed: u64, link: Link, (client, server): (Config, Config)) -> Ends {
     let mut rng = Rng::from_test_seed(seed);
@@ -102,8 +110,8 @@ pub(crate) fn both_connected(pair: &Ends) -> bool {
 }
 
 /// Two ends that have finished their handshake.
-pub(crate) fn connected(seed: u64) -> Ends {
-    let mut pair = ends(seed, Link::with_delay(Duration::from_millis(10)), configs());
+pub(crate) fn connected(seed: u64, version: Version) -> Ends {
+    let mut pair = ends(seed, Link::with_delay(Duration::from_millis(10)), configs_of(version));
     assert!(pair.run_until(Duration::from_secs(1), both_connected), "{}", pair.chart());
     pair.run_for(Duration::from_millis(100));
     pair
@@ -118,6 +126,7 @@ pub(crate) fn assert_usable(pair: &mut Ends) {
     };
     assert_eq!(export(pair.left()), export(pair.right()));
     assert_eq!(pair.left().connection.cipher_suite(), pair.right().connection.cipher_suite());
+    assert_eq!(pair.left().connection.version(), pair.right().connection.version());
     assert_eq!(pair.left().connection.srtp_profile(), pair.right().connection.srtp_profile());
     pair.set_link(Link::default());
     pair.left_mut().send(b"from the client");

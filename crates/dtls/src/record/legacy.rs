@@ -1,4 +1,5 @@
-//! Records (RFC 6347 §4.1) and their protection under AEAD suites (RFC 5246 §6.2.3.3).
+//! Records of DTLS 1.2 (RFC 6347 §4.1), which those without protection have in 1.3 too, and their protection under AEAD
+//! suites (RFC 5246 §6.2.3.3).
 //!
 //! ```text
 //!  type (1) | version (2) | epoch (2) | sequence number (6) | length (2) | fragment
@@ -9,28 +10,17 @@
 use antiphon_crypto::{AeadAlgorithm, KeyLengthError, NONCE_LEN, OpeningKey, Provider, SealingKey, TAG_LEN};
 use antiphon_util::{Reader, ReplayWindow};
 
+use super::{ContentType, MAX_PLAINTEXT, OpenError, Opened, RecordNumber};
 use crate::SealError;
 use crate::registry::DTLS_1_2;
 
 /// Length of a record's header.
 pub(crate) const HEADER_LEN: usize = 13;
 
-/// Greatest length of a plaintext (RFC 5246 §6.2.1).
-pub(crate) const MAX_PLAINTEXT: usize = 1 << 14;
-
 const EXPLICIT_NONCE_LEN: usize = 8;
 
 /// Bytes that the longest protection adds to a plaintext, header included.
-pub(crate) const MAX_OVERHEAD: usize = HEADER_LEN + EXPLICIT_NONCE_LEN + TAG_LEN;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum ContentType {
-    ChangeCipherSpec = 20,
-    Alert = 21,
-    Handshake = 22,
-    ApplicationData = 23,
-}
+pub(super) const MAX_OVERHEAD: usize = HEADER_LEN + EXPLICIT_NONCE_LEN + TAG_LEN;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RecordHeader {
@@ -43,28 +33,28 @@ impl RecordHeader {
     pub(crate) fn epoch(self) -> u16 {
         (self.number >> 48) as u16
     }
+
+    pub(crate) fn record_number(self) -> RecordNumber {
+        record_number(self.number)
+    }
+
+    /// Reads a header; gives the length of the whole record besides.
+    pub(super) fn parse(datagram: &[u8]) -> Option<(Self, usize)> {
+        let mut reader = Reader::new(datagram);
+        let content_type = ContentType::of_code(reader.u8().ok()?)?;
+        // The version of a first hello may be any of DTLS (RFC 6347 §4.2.1); later ones say 1.2.
+        let version = reader.u16().ok()?;
+        let number = reader.u64().ok()?;
+        let len = reader.vec16().ok()?.remaining();
+        if version >> 8 != 0xfe || len > MAX_PLAINTEXT + EXPLICIT_NONCE_LEN + TAG_LEN {
+            return None;
+        }
+        Some((Self { content_type, number }, HEADER_LEN + len))
+    }
 }
 
-/// The first record of `datagram`: header, fragment, and the bytes behind it. `None` where there is none.
-pub(crate) fn split(datagram: &mut [u8]) -> Option<(RecordHeader, &mut [u8], &mut [u8])> {
-    let (header, rest) = datagram.split_first_chunk_mut::<HEADER_LEN>()?;
-    let mut reader = Reader::new(header);
-    let content_type = match reader.u8().ok()? {
-        20 => ContentType::ChangeCipherSpec,
-        21 => ContentType::Alert,
-        22 => ContentType::Handshake,
-        23 => ContentType::ApplicationData,
-        _ => return None,
-    };
-    // The version of a first hello may be any of DTLS (RFC 6347 §4.2.1); later ones say 1.2.
-    let version = reader.u16().ok()?;
-    let number = reader.u64().ok()?;
-    let len = usize::from(reader.u16().ok()?);
-    if version >> 8 != 0xfe || len > MAX_PLAINTEXT + EXPLICIT_NONCE_LEN + TAG_LEN {
-        return None;
-    }
-    let (fragment, rest) = rest.split_at_mut_checked(len)?;
-    Some((RecordHeader { content_type, number }, fragment, rest))
+fn record_number(number: u64) -> RecordNumber {
+    RecordNumber { epoch: number >> 48, sequence: number & ((1 << 48) - 1) }
 }
 
 /// Writes a header in front of a fragment of `len` bytes.
@@ -149,7 +139,7 @@ impl Sealer {
         content_type: ContentType,
         buf: &mut Vec<u8>,
         start: usize,
-    ) -> Result<(), SealError> {
+    ) -> Result<RecordNumber, SealError> {
         let headroom = self.headroom();
         let (front, plaintext) = buf
             .get_mut(start..)
@@ -167,15 +157,8 @@ impl Sealer {
         front.iter_mut().zip(front_bytes).for_each(|(to, from)| *to = from);
         let tag = self.key.seal_in_place(&aad, plaintext).map_err(|_| SealError::Exhausted)?;
         buf.extend_from_slice(&tag);
-        Ok(())
+        Ok(record_number(number))
     }
-}
-
-/// Why a protected record was not opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OpenError {
-    Replayed,
-    Forged,
 }
 
 /// Opens the records of one epoch, each once.
@@ -197,21 +180,20 @@ impl Opener {
         })
     }
 
-    /// Decrypts a fragment in place and gives its plaintext.
     pub(crate) fn open<'a>(
         &mut self,
         header: RecordHeader,
-        fragment: &'a mut [u8],
-    ) -> Result<&'a mut [u8], OpenError> {
+        record: &'a mut [u8],
+    ) -> Result<Opened<'a>, OpenError> {
         if !self.window.is_fresh(header.number) {
             return Err(OpenError::Replayed);
         }
-        let Some(plaintext) = self.decrypt(header, fragment) else {
+        let Some(plaintext) = self.decrypt(header, record) else {
             self.forged = self.forged.saturating_add(1);
             return Err(OpenError::Forged);
         };
         self.window.record(header.number);
-        Ok(plaintext)
+        Ok(Opened { content_type: header.content_type, number: header.record_number(), plaintext })
     }
 
     /// Records that failed to open.
@@ -219,7 +201,8 @@ impl Opener {
         self.forged
     }
 
-    fn decrypt<'a>(&self, header: RecordHeader, fragment: &'a mut [u8]) -> Option<&'a mut [u8]> {
+    fn decrypt<'a>(&self, header: RecordHeader, record: &'a mut [u8]) -> Option<&'a mut [u8]> {
+        let fragment = record.get_mut(HEADER_LEN..)?;
         let (explicit, sealed) = fragment.split_at_mut_checked(self.explicit_nonce_len)?;
         // The peer may choose the explicit nonce as it likes (RFC 5288 §3).
         let nonce_number = Reader::new(explicit).u64().unwrap_or(header.number);
@@ -231,6 +214,7 @@ impl Opener {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Header, split};
     use super::*;
 
     const ALGORITHMS: [AeadAlgorithm; 3] =
@@ -241,6 +225,13 @@ mod tests {
         let (key, iv) = (vec![1; algorithm.key_len()], vec![2; Protection::iv_len(algorithm)]);
         let protection = Protection { algorithm, key: &key, iv: &iv };
         (Sealer::new(provider, 1, &protection).unwrap(), Opener::new(provider, &protection).unwrap())
+    }
+
+    fn split_legacy(datagram: &mut [u8]) -> Option<(RecordHeader, &mut [u8], &mut [u8])> {
+        match split(datagram, 0)? {
+            (Header::Legacy(header), record, rest) => Some((header, record, rest)),
+            _ => None,
+        }
     }
 
     fn seal(sealer: &mut Sealer, plaintext: &[u8]) -> Vec<u8> {
@@ -257,13 +248,13 @@ mod tests {
             for round in 0..3u64 {
                 let record = seal(&mut sealer, b"hello");
                 assert_eq!(record.len(), 5 + sealer.overhead());
-                let mut copy = record.clone();
-                let (header, fragment, rest) = split(&mut copy).unwrap();
+                let (mut copy, seal_again) = (record.clone(), record);
+                let (header, record, rest) = split_legacy(&mut copy).unwrap();
                 assert_eq!((header.epoch(), header.number & 0xffff, rest.len()), (1, round, 0));
-                assert_eq!(opener.open(header, fragment).as_deref(), Ok(&b"hello"[..]));
-                let mut copy = record.clone();
-                let (header, fragment, _) = split(&mut copy).unwrap();
-                assert_eq!(opener.open(header, fragment), Err(OpenError::Replayed));
+                assert_eq!(opener.open(header, record).map(|opened| &*opened.plaintext), Ok(&b"hello"[..]));
+                let mut copy = seal_again.clone();
+                let (header, record, _) = split_legacy(&mut copy).unwrap();
+                assert_eq!(opener.open(header, record), Err(OpenError::Replayed));
             }
         }
     }
@@ -276,12 +267,12 @@ mod tests {
             for bit in (0..record.len() * 8).filter(|bit| !(8..24).contains(bit)) {
                 let mut copy = record.clone();
                 copy[bit / 8] ^= 1 << (bit % 8);
-                if let Some((header, fragment, _)) = split(&mut copy) {
+                if let Some((header, fragment, _)) = split_legacy(&mut copy) {
                     assert_eq!(opener.open(header, fragment), Err(OpenError::Forged), "bit {bit}");
                 }
             }
             let mut copy = record.clone();
-            let (header, fragment, _) = split(&mut copy).unwrap();
+            let (header, fragment, _) = split_legacy(&mut copy).unwrap();
             assert!(opener.open(header, fragment).is_ok());
             assert!(opener.forged() > 100);
         }
@@ -295,7 +286,7 @@ mod tests {
             .unwrap();
         let mut sealer = Sealer { key, explicit_nonce_len: EXPLICIT_NONCE_LEN };
         let mut record = seal(&mut sealer, b"last");
-        let (header, _, _) = split(&mut record).unwrap();
+        let (header, _, _) = split_legacy(&mut record).unwrap();
         assert_eq!((header.epoch(), header.number), (1, end - 1));
         for _ in 0..10 {
             let mut buf = vec![0; sealer.headroom() + 4];
@@ -309,7 +300,7 @@ mod tests {
         let (mut sealer, _) = pair(AeadAlgorithm::Aes128Gcm);
         let record = seal(&mut sealer, b"hello");
         for len in 0..record.len() {
-            assert!(split(&mut record[..len].to_vec()).is_none());
+            assert!(split_legacy(&mut record[..len].to_vec()).is_none());
         }
     }
 
@@ -319,8 +310,8 @@ mod tests {
         let headroom = sealer.headroom();
         let mut seal = |len: usize| sealer.seal(ContentType::ApplicationData, &mut vec![0; len], 0);
         assert_eq!(seal(headroom - 1), Err(SealError::Length));
-        assert_eq!(seal(headroom), Ok(()));
-        assert_eq!(seal(headroom + MAX_PLAINTEXT), Ok(()));
+        assert!(seal(headroom).is_ok());
+        assert!(seal(headroom + MAX_PLAINTEXT).is_ok());
         assert_eq!(seal(headroom + MAX_PLAINTEXT + 1), Err(SealError::Length));
         assert_eq!(seal(headroom + 10 * MAX_PLAINTEXT), Err(SealError::Length));
     }
