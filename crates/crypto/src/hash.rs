@@ -30,6 +30,13 @@ impl HashAlgorithm {
     }
 }
 
+/// MD5 of the concatenation of `parts`. It resists nobody; STUN and TURN still make keys of passwords with it
+/// (RFC 8489 §18.5.1.1).
+pub fn md5(parts: &[&[u8]]) -> [u8; 16] {
+    use md5::Digest as _;
+    parts.iter().fold(md5::Md5::new(), |hash, part| hash.chain_update(part)).finalize().into()
+}
+
 /// The output of a hash or a keyed hash; reads as its bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest {

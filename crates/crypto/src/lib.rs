@@ -44,7 +44,7 @@ pub use aead::{
 pub use agreement::{Group, KeyAgreement, PublicValueError};
 pub use certificate::{Certificate, CertificateError, PeerCertificate, PeerCertificateError};
 pub use fingerprint::{Fingerprint, FingerprintError};
-pub use hash::{Digest, HashAlgorithm, HmacKey};
+pub use hash::{Digest, HashAlgorithm, HmacKey, md5};
 pub use hkdf::{HkdfKey, OutputLengthError};
 pub use mask::{MASK_SAMPLE_LEN, MaskKey};
 pub use provider::Provider;

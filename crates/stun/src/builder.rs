@@ -43,11 +43,26 @@ impl<'w> MessageBuilder<'w> {
         });
     }
 
-    /// Appends MESSAGE-INTEGRITY over all that stands before it (RFC 8489 §14.5).
+    /// Appends MESSAGE-INTEGRITY over all that stands before it (RFC 8489 §14.5); `key` is one for HMAC-SHA1.
     pub fn message_integrity(&mut self, key: &HmacKey) {
         self.set_length(24);
         let tag = key.sign(&[self.writer.written()]);
         self.append(AttributeType::MESSAGE_INTEGRITY, |writer| writer.bytes(&tag));
+    }
+
+    /// Appends MESSAGE-INTEGRITY-SHA256 over all that stands before it (RFC 8489 §14.6); `key` is one for HMAC-SHA256.
+    pub fn message_integrity_sha256(&mut self, key: &HmacKey) {
+        self.message_integrity_sha256_truncated(key, 32);
+    }
+
+    /// Appends the first `len` bytes of MESSAGE-INTEGRITY-SHA256: 16 to 32, a multiple of four, rounded to the next such
+    /// length. Only for uses of STUN that permit it.
+    pub fn message_integrity_sha256_truncated(&mut self, key: &HmacKey, len: usize) {
+        let len = len.clamp(16, 32).next_multiple_of(4);
+        self.set_length(4 + len);
+        let tag = key.sign(&[self.writer.written()]);
+        let tag = tag.get(..len).unwrap_or_default();
+        self.append(AttributeType::MESSAGE_INTEGRITY_SHA256, |writer| writer.bytes(tag));
     }
 
     /// Appends FINGERPRINT over all that stands before it (RFC 8489 §14.7); nothing may follow.

@@ -39,22 +39,42 @@
 mod address;
 mod attribute;
 mod attribute_type;
+mod authentication;
+mod authenticator;
 mod builder;
+mod client;
+mod credential;
 mod error_code;
 mod header;
+mod limits;
 mod message;
+mod nonce;
+mod opaque_string;
+mod redirection;
+mod server;
 mod stream;
 mod transaction;
+mod uri;
 mod values;
 
 pub use attribute::{Attribute, RawAttribute};
 pub use attribute_type::AttributeType;
+pub use authentication::{Authentication, AuthenticationError, Signature, Verdict};
+pub use authenticator::{Authenticated, Authenticator, Refusal, UserId};
 pub use builder::{MessageBuilder, TooLong};
+pub use client::{Client, ClientConfig, ClientError, ClientEvent, RequestError, RequestId};
+pub use credential::{Credential, Integrity, IntegrityKeys, userhash, verify_response, verify_short_term};
 pub use error_code::ErrorCode;
 pub use header::{Class, MessageType, Method, TransactionId};
+pub use limits::Limits;
 pub use message::{Attributes, Message, is_message};
+pub use nonce::SecurityFeatures;
+pub use opaque_string::{OpaqueStringError, opaque_string};
+pub use redirection::{Redirection, Redirections};
+pub use server::{Alternate, BindingServer, Reply, answer, refuse};
 pub use stream::{FrameDecoder, FrameError, Framing};
 pub use transaction::{ClientTransaction, Step, Timing};
+pub use uri::{Host, Scheme, Uri, UriError, UriTransport};
 pub use values::{
     AddressFamily, AttributeTypes, ChangeRequest, DtlsAcks, Icmp, PasswordAlgorithm, PasswordAlgorithms,
     TransportProtocol,

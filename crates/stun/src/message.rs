@@ -3,6 +3,7 @@
 use antiphon_crypto::HmacKey;
 use antiphon_util::{ParseError, Reader};
 
+use crate::attribute::is_sha256_tag;
 use crate::{
     Attribute, AttributeType, HEADER_LEN, MAGIC_COOKIE, MessageType, RawAttribute, TransactionId, crc32,
 };
@@ -30,6 +31,8 @@ pub struct Message<'a> {
     id: TransactionId,
     /// Bytes of the message in front of MESSAGE-INTEGRITY.
     integrity: Option<u32>,
+    /// Bytes of the message in front of MESSAGE-INTEGRITY-SHA256.
+    integrity_sha256: Option<u32>,
     /// Bytes of the message in front of FINGERPRINT.
     fingerprint: Option<u32>,
 }
@@ -51,7 +54,8 @@ impl<'a> Message<'a> {
         }
         let id = TransactionId(header.array()?);
         let bytes = reader.bytes(HEADER_LEN + len)?;
-        let mut message = Self { bytes, kind, id, integrity: None, fingerprint: None };
+        let mut message =
+            Self { bytes, kind, id, integrity: None, integrity_sha256: None, fingerprint: None };
         message.check_attributes()?;
         Ok(message)
     }
@@ -71,13 +75,13 @@ impl<'a> Message<'a> {
         self.bytes
     }
 
-    /// The attributes in order. After MESSAGE-INTEGRITY only a longer integrity and FINGERPRINT are given, since nothing
-    /// else there is protected (RFC 8489 §14.5).
+    /// The attributes in order. After an integrity only a longer integrity and FINGERPRINT are given, since nothing else
+    /// there is protected (RFC 8489 §14.5).
     pub fn attributes(&self) -> Attributes<'a> {
         let mut reader = Reader::new(self.bytes);
         let skipped = reader.bytes(HEADER_LEN).is_ok();
         debug_assert!(skipped, "a message has a header");
-        Attributes { reader, past_integrity: false }
+        Attributes { reader, place: Place::Open }
     }
 
     /// The value of the first attribute of `kind`, undecoded.
@@ -107,18 +111,26 @@ impl<'a> Message<'a> {
         self.integrity.is_some()
     }
 
-    /// Whether MESSAGE-INTEGRITY is there and made with `key` (RFC 8489 §14.5); compared in constant time.
+    /// Whether MESSAGE-INTEGRITY is there and made with `key`, one for HMAC-SHA1 (RFC 8489 §14.5); compared in constant time.
     pub fn verify_integrity(&self, key: &HmacKey) -> bool {
-        let Some((before, tag)) = self.split_at::<20>(self.integrity) else { return false };
-        let Some((mut header, attributes)) = before.split_first_chunk::<HEADER_LEN>().map(|(h, a)| (*h, a))
-        else {
-            return false;
-        };
-        // The length in the header counts up to and including the attribute: its 4 bytes of header and 20 of value.
-        let Ok(len) = u16::try_from(attributes.len() + 24) else { return false };
-        let [_, _, high, low, ..] = &mut header;
-        [*high, *low] = len.to_be_bytes();
-        key.verify(&[&header, attributes], tag)
+        self.verify(self.integrity, key, 20)
+    }
+
+    /// Whether MESSAGE-INTEGRITY-SHA256 is there.
+    pub fn has_integrity_sha256(&self) -> bool {
+        self.integrity_sha256.is_some()
+    }
+
+    /// Whether MESSAGE-INTEGRITY-SHA256 is there, whole, and made with `key`, one for HMAC-SHA256 (RFC 8489 §14.6);
+    /// compared in constant time.
+    pub fn verify_integrity_sha256(&self, key: &HmacKey) -> bool {
+        self.verify(self.integrity_sha256, key, 32)
+    }
+
+    /// Like [`verify_integrity_sha256`](Self::verify_integrity_sha256), where it may be cut to `least` bytes, 16 or more: only
+    /// for uses of STUN that say so.
+    pub fn verify_integrity_sha256_truncated(&self, key: &HmacKey, least: usize) -> bool {
+        self.verify(self.integrity_sha256, key, least.max(16))
     }
 
     /// Whether FINGERPRINT is there.
@@ -128,18 +140,33 @@ impl<'a> Message<'a> {
 
     /// Whether FINGERPRINT is there and right (RFC 8489 §14.7).
     pub fn verify_fingerprint(&self) -> bool {
-        let Some((before, value)) = self.split_at::<4>(self.fingerprint) else { return false };
-        (crc32(before) ^ FINGERPRINT_XOR).to_be_bytes() == *value
+        let Some((before, value)) = self.split_at(self.fingerprint) else { return false };
+        (crc32(before) ^ FINGERPRINT_XOR).to_be_bytes() == value
     }
 
-    /// What stands in front of the attribute at `offset`, and its value of `N` bytes.
-    fn split_at<const N: usize>(&self, offset: Option<u32>) -> Option<(&'a [u8], &'a [u8; N])> {
+    /// Whether the attribute at `offset` has `least` bytes or more and they begin the HMAC of what stands before.
+    fn verify(&self, offset: Option<u32>, key: &HmacKey, least: usize) -> bool {
+        let Some((before, tag)) = self.split_at(offset) else { return false };
+        let Some((mut header, attributes)) = before.split_first_chunk::<HEADER_LEN>().map(|(h, a)| (*h, a))
+        else {
+            return false;
+        };
+        // The length in the header counts up to and including the attribute: its 4 bytes of header and its value.
+        let Ok(len) = u16::try_from(attributes.len() + 4 + tag.len()) else { return false };
+        let [_, _, high, low, ..] = &mut header;
+        [*high, *low] = len.to_be_bytes();
+        tag.len() >= least && key.verify(&[&header, attributes], tag)
+    }
+
+    /// What stands in front of the attribute at `offset`, and its value.
+    fn split_at(&self, offset: Option<u32>) -> Option<(&'a [u8], &'a [u8])> {
         let (before, attribute) = self.bytes.split_at_checked(usize::try_from(offset?).ok()?)?;
-        Some((before, attribute.get(4..)?.first_chunk()?))
+        Some((before, next(&mut Reader::new(attribute)).ok()?.value))
     }
 
     fn check_attributes(&mut self) -> Result<(), ParseError> {
         let mut reader = self.attributes().reader;
+        let mut place = Place::Open;
         while !reader.is_empty() {
             if self.fingerprint.is_some() {
                 return Err(ParseError::Trailing);
@@ -147,21 +174,18 @@ impl<'a> Message<'a> {
             // A message is at most 65,555 bytes long.
             let before = (self.bytes.len() - reader.remaining()) as u32;
             let attribute = next(&mut reader)?;
-            match attribute.kind {
-                AttributeType::MESSAGE_INTEGRITY if self.integrity.is_none() => {
-                    if attribute.value.len() != 20 {
-                        return Err(ParseError::Length);
-                    }
-                    self.integrity = Some(before);
-                }
-                AttributeType::FINGERPRINT => {
-                    if attribute.value.len() != 4 {
-                        return Err(ParseError::Length);
-                    }
-                    self.fingerprint = Some(before);
-                }
-                _ => {}
+            let len = attribute.value.len();
+            let (field, fits) = match attribute.kind {
+                AttributeType::FINGERPRINT => (&mut self.fingerprint, len == 4),
+                kind if !place.admit(kind) => continue,
+                AttributeType::MESSAGE_INTEGRITY => (&mut self.integrity, len == 20),
+                AttributeType::MESSAGE_INTEGRITY_SHA256 => (&mut self.integrity_sha256, is_sha256_tag(len)),
+                _ => continue,
+            };
+            if !fits {
+                return Err(ParseError::Length);
             }
+            *field = Some(before);
         }
         Ok(())
     }
@@ -183,7 +207,7 @@ impl<'a> TryFrom<&'a [u8]> for Message<'a> {
 #[derive(Debug, Clone)]
 pub struct Attributes<'a> {
     reader: Reader<'a>,
-    past_integrity: bool,
+    place: Place,
 }
 
 impl<'a> Iterator for Attributes<'a> {
@@ -192,17 +216,35 @@ impl<'a> Iterator for Attributes<'a> {
     fn next(&mut self) -> Option<RawAttribute<'a>> {
         loop {
             let attribute = next(&mut self.reader).ok()?;
-            let protected = !self.past_integrity;
-            self.past_integrity |= attribute.kind == AttributeType::MESSAGE_INTEGRITY;
-            if protected || stands_behind_integrity(attribute.kind) {
+            if self.place.admit(attribute.kind) {
                 return Some(attribute);
             }
         }
     }
 }
 
-fn stands_behind_integrity(kind: AttributeType) -> bool {
-    kind == AttributeType::FINGERPRINT || kind == AttributeType::MESSAGE_INTEGRITY_SHA256
+/// Where in a message an attribute stands; decides what counts there (RFC 8489 §14.5, §14.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Open,
+    PastIntegrity,
+    PastIntegritySha256,
+}
+
+impl Place {
+    /// Whether an attribute of `kind` counts here; moves behind it.
+    #[inline]
+    fn admit(&mut self, kind: AttributeType) -> bool {
+        *self = match (*self, kind) {
+            (Place::Open, AttributeType::MESSAGE_INTEGRITY) => Place::PastIntegrity,
+            (Place::Open | Place::PastIntegrity, AttributeType::MESSAGE_INTEGRITY_SHA256) => {
+                Place::PastIntegritySha256
+            }
+            (Place::Open, _) | (_, AttributeType::FINGERPRINT) => return true,
+            _ => return false,
+        };
+        true
+    }
 }
 
 /// Reads one attribute with its padding.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::TransactionId;
 
-/// The timing of a request over an unreliable transport.
+/// The timing of a request.
 ///
 /// The request is sent `max_requests` times; the interval starts with `timeout` and doubles up to `max_timeout`; after the
 /// last one an answer is awaited for `last_wait`.
@@ -26,7 +26,21 @@ impl Timing {
     pub fn recommended(timeout: Duration) -> Self {
         Self { timeout, max_timeout: Duration::MAX, max_requests: 7, last_wait: timeout * 16 }
     }
+
+    /// The timing of RFC 8489 §6.2.2 over TCP and TLS, which repeat on their own: sent once, given up after 39.5 s.
+    pub fn reliable() -> Self {
+        let wait = RELIABLE_TIMEOUT;
+        Self { timeout: wait, max_timeout: wait, max_requests: 1, last_wait: wait }
+    }
+
+    /// Whether requests are sent once only, for the transport repeats them.
+    pub fn is_reliable(&self) -> bool {
+        self.max_requests == 1
+    }
 }
+
+/// The time that a request over a reliable transport has (RFC 8489 §6.2.2).
+const RELIABLE_TIMEOUT: Duration = Duration::from_millis(39_500);
 
 /// What a transaction wants done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
