@@ -15,7 +15,7 @@ use antiphon_util::{Path, Received, Transmit};
 use tokio::time::Sleep;
 
 use crate::buffers::Buffers;
-use crate::clock::now;
+use crate::clock::{coarse, now};
 use crate::endpoint::Attachment;
 use crate::shared::{Phase, Shared};
 use crate::socket::{Reader, Sent, Socket, Writable};
@@ -42,10 +42,18 @@ pub(crate) struct Driver {
     resolution: Option<Resolution>,
     /// Sleeps until `armed`, which is never later than the peer's next timeout.
     sleep: Pin<Box<Sleep>>,
-    armed: Option<Instant>,
+    armed: Option<Armed>,
     unsent: Option<Unsent>,
     /// When a closed connection gives up telling its peer.
     give_up: Option<Instant>,
+}
+
+/// What the timer is set to.
+struct Armed {
+    /// When it fires.
+    at: Instant,
+    /// What it was set for, which is a little earlier where that has time.
+    due: Instant,
 }
 
 /// The end of a run that the kernel had no room for.
@@ -179,7 +187,7 @@ impl Driver {
                 let due = state.peer.poll_timeout();
                 let closing = state.phase == Phase::Closing;
                 drop(state);
-                self.arm(due);
+                self.arm(now, due);
                 return match (closing, writable) {
                     (true, true) => Flushed::Finished,
                     (true, false) => self.flush_before_end(now),
@@ -195,7 +203,7 @@ impl Driver {
     /// The connection is closed and a socket is full: what tells the peer waits, but not for long.
     fn flush_before_end(&mut self, now: Instant) -> Flushed {
         let give_up = *self.give_up.get_or_insert(now + CLOSE_TIMEOUT);
-        self.arm(Some(give_up));
+        self.arm(now, Some(give_up));
         if now >= give_up { Flushed::Finished } else { Flushed::Idle }
     }
 
@@ -240,13 +248,14 @@ impl Driver {
         true
     }
 
-    /// Has the timer fire at `due`. A timer that is armed for earlier stays: it costs one empty turn where the peer's
-    /// deadline moves later with every packet.
-    fn arm(&mut self, due: Option<Instant>) {
+    /// Has the timer fire for what is `due`. A timer that is armed for earlier stays: it costs one empty turn where the
+    /// peer's deadline moves later with every packet.
+    fn arm(&mut self, now: Instant, due: Option<Instant>) {
         let Some(due) = due else { return };
-        if self.armed.is_none_or(|armed| due < armed) {
-            self.armed = Some(due);
-            self.sleep.as_mut().reset(due.into());
+        let at = coarse(now, due);
+        if self.armed.as_ref().is_none_or(|armed| due != armed.due && at < armed.at) {
+            self.armed = Some(Armed { at, due });
+            self.sleep.as_mut().reset(at.into());
         }
     }
 

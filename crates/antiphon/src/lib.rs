@@ -65,8 +65,8 @@ mod stream;
 pub use antiphon_peer::{
     AddIceCandidateError, Certificate, ConnectionState, Consent, CreateDataChannelError,
     CreateDescriptionError, DataChannelInit, DtlsState, ErrorName, IceCandidate, IceConnectionState,
-    IceGatheringState, Limits, Message, ReadyState, SdpType, SessionDescription, SetDescriptionError,
-    SignalingState, Statistics,
+    IceGatheringState, Limits, Message, Provider, ReadyState, SdpType, SessionDescription,
+    SetDescriptionError, SignalingState, Statistics,
 };
 pub use bytes::Bytes;
 pub use channel::DataChannel;

@@ -32,7 +32,8 @@ pub(crate) struct Context<'a> {
 /// The channels of a connection.
 #[derive(Debug)]
 pub(crate) struct Channels {
-    channels: BTreeMap<ChannelId, Channel>,
+    /// Boxed, since the map keeps room for eleven where there is one.
+    channels: BTreeMap<ChannelId, Box<Channel>>,
     by_stream: HashMap<StreamId, ChannelId>,
     next: u64,
     role: Option<DtlsRole>,
@@ -76,7 +77,7 @@ impl Channels {
     }
 
     pub(crate) fn get(&self, id: ChannelId) -> Option<&Channel> {
-        self.channels.get(&id)
+        self.channels.get(&id).map(|channel| &**channel)
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = ChannelId> + '_ {
@@ -277,7 +278,7 @@ impl Channels {
         if let Some(stream) = channel.stream {
             self.by_stream.insert(stream, id);
         }
-        self.channels.insert(id, channel);
+        self.channels.insert(id, Box::new(channel));
         id
     }
 

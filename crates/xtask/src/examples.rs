@@ -25,10 +25,11 @@ const ECHO: [&str; 9] = [
     "--unordered",
 ];
 
-/// Runs `data-channels`, `echo-client` against `echo-server`, and starts `chat`.
+/// Runs `data-channels`, `many-peers`, `echo-client` against `echo-server`, and starts `chat`.
 pub(crate) fn run() -> Result<()> {
     shell::run(&mut cargo(&["build", "--release", "--package", "antiphon-examples", "--examples"]))?;
     run_to_end(&mut example("data-channels"))?;
+    run_to_end(example("many-peers").args(["--peers", "200", "--seconds", "2"]))?;
     let mut server = Server::start(example("echo-server").args(["--listen", "127.0.0.1:0"]))?;
     for count in [&ECHO[..7], &ECHO[..]] {
         run_to_end(example("echo-client").arg(server.url()?).args(count))?;

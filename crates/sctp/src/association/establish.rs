@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use antiphon_crypto::{HashAlgorithm, HmacKey};
 use antiphon_util::{Rng, Writer};
 use tracing::debug;
 
@@ -49,7 +50,7 @@ impl Association {
             tie_tags,
         };
         let mut signed = Vec::new();
-        cookie.write(&self.cookie_key, &mut Writer::new(&mut signed));
+        cookie.write(&self.cookie_key(), &mut Writer::new(&mut signed));
         let mut parameters = Vec::new();
         let mut writer = Writer::new(&mut parameters);
         write_parameter(&mut writer, parameter::STATE_COOKIE, &signed);
@@ -95,7 +96,7 @@ impl Association {
 
     /// Takes a cookie that came back; whether the rest of the packet is to be looked at.
     pub(super) fn handle_cookie_echo(&mut self, now: Instant, tag: u32, bytes: &[u8]) -> bool {
-        let Some(cookie) = Cookie::verify(&self.cookie_key, bytes) else {
+        let Some(cookie) = Cookie::verify(&self.cookie_key(), bytes) else {
             self.drop_for(DropReason::ForgedCookie);
             return false;
         };
@@ -262,6 +263,11 @@ impl Association {
                 (block.peer.outgoing_streams, block.peer.incoming_streams);
             self.events.push_back(Event::Connected { outgoing_streams, incoming_streams });
         }
+    }
+
+    /// Made when it is wanted: an established association hardly ever does, and the key is a kilobyte.
+    fn cookie_key(&self) -> HmacKey {
+        self.config.provider.hmac_key(HashAlgorithm::Sha256, &self.cookie_secret)
     }
 
     fn peer_init(&self, init: &Init<'_>, capabilities: Capabilities) -> PeerInit {

@@ -25,7 +25,7 @@ mod transmit;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use antiphon_crypto::{HashAlgorithm, HmacKey};
+use antiphon_crypto::Secret;
 use antiphon_util::{Rng, Tally, Timers};
 use tracing::{debug, trace};
 
@@ -46,7 +46,7 @@ use crate::{
 pub struct Association {
     config: Config,
     rng: Rng,
-    cookie_key: HmacKey,
+    cookie_secret: Secret,
     /// The instant of the first call; cookies count time from it.
     origin: Option<Instant>,
     /// Tag and TSN of the association that is not set up yet.
@@ -128,12 +128,12 @@ impl Association {
     /// An association that is not connected. `rng` decides tags and sequence numbers and has to be unpredictable in
     /// production.
     pub fn new(config: Config, mut rng: Rng) -> Self {
-        let cookie_key = config.provider.hmac_key(HashAlgorithm::Sha256, &rng.array::<32>());
+        let cookie_secret = Secret::new(rng.array::<32>().to_vec());
         let local = LocalInit { tag: establish::new_tag(&mut rng), initial_tsn: rng.u32() };
         Self {
             config,
             rng,
-            cookie_key,
+            cookie_secret,
             origin: None,
             local,
             state: State::Idle,
