@@ -286,6 +286,10 @@ impl Future for Driver {
 /// However the driver ends (finished, or its runtime is shutting down), whoever waits is told.
 impl Drop for Driver {
     fn drop(&mut self) {
+        // Whoever waits for the end finds the ports free.
+        self.unsent = None;
+        self.readers.clear();
+        self.attachment = None;
         self.shared.lock().driver_gone();
     }
 }

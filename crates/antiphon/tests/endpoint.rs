@@ -5,34 +5,10 @@
 mod common;
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use antiphon::{
-    ConnectionState, DataChannelInit, Endpoint, EndpointStatistics, Message, PeerConnection,
-    SessionDescription,
-};
-use antiphon_crypto::{HashAlgorithm, Provider};
-use antiphon_stun::{Attribute, MessageBuilder, MessageType, TransactionId};
-use antiphon_util::Writer;
-use common::{Pair, builder, loopback, negotiate, pair_of, peer, soon};
-
-async fn endpoint(shards: usize) -> Endpoint {
-    let shards = NonZeroUsize::new(shards).unwrap();
-    Endpoint::builder().bind(loopback()).shards(shards).build().await.unwrap()
-}
-
-async fn at(endpoint: &Endpoint) -> PeerConnection {
-    PeerConnection::builder().endpoint(endpoint).build().await.unwrap()
-}
-
-/// A message each way.
-async fn exchange(pair: &Pair, text: &str) {
-    soon(pair.near.send(text)).await.unwrap();
-    assert_eq!(soon(pair.far.recv()).await.unwrap(), Message::from(text));
-    soon(pair.far.send(text)).await.unwrap();
-    assert_eq!(soon(pair.near.recv()).await.unwrap(), Message::from(text));
-}
+use antiphon::{ConnectionState, DataChannelInit, Endpoint, EndpointStatistics, SessionDescription};
+use common::{at, builder, endpoint, exchange, negotiate, pair_of, peer, request, soon};
 
 /// Waits until `reached` holds.
 async fn until(endpoint: &Endpoint, reached: impl Fn(EndpointStatistics) -> bool) {
@@ -52,24 +28,6 @@ fn attribute(description: &SessionDescription, name: &str) -> String {
         .next()
         .unwrap()
         .into()
-}
-
-/// A STUN binding request, signed where there is a password.
-fn request(username: &str, password: Option<&str>, number: u64) -> Vec<u8> {
-    let mut id = [0; 12];
-    id[..8].copy_from_slice(&number.to_be_bytes());
-    let mut bytes = Vec::new();
-    let mut writer = Writer::new(&mut bytes);
-    let mut builder = MessageBuilder::new(&mut writer, MessageType::BINDING_REQUEST, TransactionId(id));
-    builder.attribute(&Attribute::Username(username));
-    builder.attribute(&Attribute::Priority(1));
-    builder.attribute(&Attribute::IceControlling(u64::MAX));
-    if let Some(password) = password {
-        builder.message_integrity(&Provider::default().hmac_key(HashAlgorithm::Sha1, password.as_bytes()));
-    }
-    builder.fingerprint();
-    builder.finish().unwrap();
-    bytes
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -141,38 +99,6 @@ async fn a_connection_may_have_sockets_of_its_own_beside_the_endpoint() {
     exchange(&pair, "either way").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_distinct_user_fragments_leaves_nothing_and_disturbs_nobody() {
-    const FLOOD: u64 = 100_000;
-    const SOURCES: u8 = 100;
-    let endpoint = endpoint(1).await;
-    let pair = pair_of(peer().await, at(&endpoint).await).await;
-    let target = endpoint.local_addresses()[0];
-    let before = resident_memory();
-    let sockets: Vec<UdpSocket> = (1..=SOURCES)
-        .map(|source| UdpSocket::bind(SocketAddr::from((Ipv4Addr::new(127, 0, 1, source), 0))).unwrap())
-        .collect();
-    let mut sent = 0;
-    // The kernel drops what does not fit its buffer, so that more is sent than has to arrive.
-    while endpoint.statistics().datagrams_unknown < FLOOD {
-        for socket in &sockets {
-            sent += 1;
-            let _ =
-                socket.send_to(&request(&format!("{sent:08x}:{sent:08x}"), Some("password"), sent), target);
-        }
-        if sent % 1_000 == 0 {
-            exchange(&pair, "in the flood").await;
-        }
-        assert!(sent < 20 * FLOOD, "only {:?} arrived", endpoint.statistics());
-    }
-    exchange(&pair, "after the flood").await;
-    assert_eq!(pair.answerer.connection_state(), ConnectionState::Connected);
-    assert_eq!(endpoint.statistics().connections, 1);
-    if let (Some(before), Some(after)) = (before, resident_memory()) {
-        assert!(after < before + (16 << 20), "grew from {before} to {after} bytes");
-    }
-}
-
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_forges_the_address_of_another_does_not_get_its_datagrams() {
@@ -209,10 +135,4 @@ async fn a_peer_that_forges_the_address_of_another_does_not_get_its_datagrams() 
 /// The port of the discard protocol, where nobody listens.
 fn loopback_discard() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 9))
-}
-
-/// Bytes of memory that this process has in use, where the system tells.
-fn resident_memory() -> Option<usize> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    Some(statm.split(' ').nth(1)?.parse::<usize>().ok()? * 4096)
 }
