@@ -24,6 +24,8 @@ pub(crate) const MAX_RUN: usize = 65_536;
 pub(crate) struct Buffers {
     pub(crate) receive: ReceiveBuffers,
     pub(crate) transmit: Vec<u8>,
+    /// Where a burst of a TCP connection is received; empty until there is one.
+    pub(crate) stream: Vec<u8>,
 }
 
 thread_local! {
@@ -34,7 +36,11 @@ impl Buffers {
     /// The spare set of this thread, or a new one.
     pub(crate) fn borrow() -> Box<Self> {
         SPARE.take().unwrap_or_else(|| {
-            Box::new(Self { receive: ReceiveBuffers::new(), transmit: Vec::with_capacity(MAX_RUN) })
+            Box::new(Self {
+                receive: ReceiveBuffers::new(),
+                transmit: Vec::with_capacity(MAX_RUN),
+                stream: Vec::new(),
+            })
         })
     }
 

@@ -11,7 +11,7 @@ use crate::connection::PeerConnection;
 use crate::endpoint::Endpoint;
 use crate::error::ConfigurationError;
 use crate::ice_server::IceServer;
-use crate::network::{AddressFilter, Network};
+use crate::network::{AddressFilter, Network, Tcp};
 
 /// How a connection is set up: the W3C's `RTCConfiguration` and what a native program chooses besides.
 #[derive(Debug, Clone)]
@@ -83,6 +83,12 @@ impl Builder {
     /// Chooses ports from this range where none is given.
     pub fn ports(mut self, ports: RangeInclusive<u16>) -> Self {
         self.configuration.network.ports = ports;
+        self
+    }
+
+    /// Offers TCP beside UDP.
+    pub fn tcp(mut self, tcp: Tcp) -> Self {
+        self.configuration.network.tcp = tcp;
         self
     }
 

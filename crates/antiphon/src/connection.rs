@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use antiphon_peer::{
     AddIceCandidateError, ConnectionState, CreateDataChannelError, CreateDescriptionError, DataChannelInit,
     DtlsState, IceCandidate, IceConnectionState, IceGatheringState, SessionDescription, SetDescriptionError,
-    SignalingState, Statistics,
+    SignalingState, Statistics, TcpType,
 };
 
 use crate::DataChannel;
 use crate::clock::now;
 use crate::configuration::{Builder, Configuration};
 use crate::driver::{Driver, Resolution};
-use crate::endpoint::Attachment;
+use crate::endpoint::{Attachment, Endpoint};
 use crate::error::{ConfigurationError, ConnectionError, ShutdownError};
 use crate::events::{Event, Events, poll_event};
 use crate::ice_server::{StunServer, resolve_all};
@@ -59,15 +59,27 @@ impl PeerConnection {
         let sockets = bind(&configuration)?;
         let now = now();
         let mut peer = new_peer(now, &configuration)?;
-        let attachment = configuration.endpoint.map(|endpoint| {
+        let mut attachments = Vec::new();
+        if let Some(endpoint) = configuration.endpoint {
             if configuration.ice_servers.is_empty() {
                 servers.clone_from(&endpoint.inner.stun_servers);
             }
-            Attachment::new(endpoint.inner, &peer)
-        });
-        let shared = attachment.iter().flat_map(|attachment| attachment.sockets());
-        for socket in sockets.iter().chain(shared) {
-            peer.add_local_address(now, socket.local());
+            attachments.push(Attachment::new(endpoint.inner, &peer));
+        }
+        if configuration.network.tcp.passive {
+            let locals = sockets.iter().map(|socket| socket.local());
+            attachments.push(Attachment::new(Endpoint::of_tcp(&configuration.network, locals).inner, &peer));
+        }
+        let opens_tcp = configuration.network.tcp.active || attachments.iter().any(Attachment::opens_tcp);
+        let shared = attachments.iter().flat_map(|attachment| attachment.sockets());
+        for local in sockets.iter().chain(shared).map(|socket| socket.local()) {
+            peer.add_local_address(now, local);
+            if opens_tcp {
+                peer.add_local_tcp_address(now, local, TcpType::Active);
+            }
+        }
+        for local in attachments.iter().flat_map(Attachment::listeners) {
+            peer.add_local_tcp_address(now, local, TcpType::Passive);
         }
         let resolution: Option<Resolution> = if servers.is_empty() {
             peer.end_of_local_addresses(now);
@@ -77,7 +89,7 @@ impl PeerConnection {
         };
         let shared = Arc::new(Shared::new(peer));
         let readers = sockets.into_iter().map(Reader::new).collect();
-        tokio::spawn(Driver::new(Arc::clone(&shared), readers, attachment, resolution));
+        tokio::spawn(Driver::new(Arc::clone(&shared), readers, attachments, resolution));
         let connection = Connection { shared, shutdown_timeout: configuration.shutdown_timeout };
         Ok(Self { connection: Arc::new(connection) })
     }

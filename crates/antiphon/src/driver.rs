@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use antiphon_util::{Path, Received, Transmit};
+use antiphon_util::{Path, Protocol, Received, Transmit};
 use tokio::time::Sleep;
 
 use crate::buffers::Buffers;
@@ -19,12 +19,16 @@ use crate::clock::{coarse, now};
 use crate::endpoint::Attachment;
 use crate::shared::{Phase, Shared};
 use crate::socket::{Reader, Sent, Socket, Writable};
+use crate::tcp::Links;
 
 /// Rounds before other tasks get their turn, however much the sockets still hold.
 const MAX_ROUNDS: usize = 8;
 
 /// Runs that are sent before the sockets are read again.
 const MAX_RUNS: usize = 64;
+
+/// Bytes read from a TCP connection before others get their turn.
+const STREAM_BURST: usize = 64 * 1024;
 
 /// How long a closed connection waits for the kernel to take what tells the peer.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -37,8 +41,10 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     /// Sockets of this connection alone.
     readers: Vec<Reader>,
-    /// Its place at an endpoint, whose sockets it shares.
-    attachment: Option<Attachment>,
+    /// Its places at endpoints, whose sockets it shares.
+    attachments: Vec<Attachment>,
+    /// Its TCP connections.
+    links: Links,
     resolution: Option<Resolution>,
     /// Sleeps until `armed`, which is never later than the peer's next timeout.
     sleep: Pin<Box<Sleep>>,
@@ -78,13 +84,14 @@ impl Driver {
     pub(crate) fn new(
         shared: Arc<Shared>,
         readers: Vec<Reader>,
-        attachment: Option<Attachment>,
+        attachments: Vec<Attachment>,
         resolution: Option<Resolution>,
     ) -> Self {
         Self {
             shared,
             readers,
-            attachment,
+            attachments,
+            links: Links::default(),
             resolution,
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
@@ -123,7 +130,9 @@ impl Driver {
 
     /// Takes what has arrived; whether there was anything.
     fn receive(&mut self, cx: &mut Context<'_>, buffers: &mut Buffers) -> bool {
-        self.receive_from_inbox(cx) | self.receive_from_sockets(cx, buffers)
+        self.receive_from_inboxes(cx)
+            | self.receive_from_links(cx, buffers)
+            | self.receive_from_sockets(cx, buffers)
     }
 
     /// Reads a burst from each socket; whether there was any.
@@ -149,22 +158,51 @@ impl Driver {
     }
 
     /// Takes what the readers of shared sockets have put aside; whether there was any.
-    fn receive_from_inbox(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(attachment) = &mut self.attachment else { return false };
-        let Poll::Ready(mut arrivals) = attachment.poll_take(cx) else { return false };
-        let now = now();
-        let mut state = self.shared.lock();
-        for (run, bytes) in arrivals.runs() {
-            let may_prove = bytes.first().is_some_and(|first| *first <= 3);
-            for datagram in bytes.chunks_mut(run.stride) {
-                state.peer.handle_receive(now, Received { path: run.path, ecn: run.ecn, datagram });
+    fn receive_from_inboxes(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut received = false;
+        for attachment in &mut self.attachments {
+            let Poll::Ready(mut arrivals) = attachment.poll_take(cx) else { continue };
+            received = true;
+            let now = now();
+            let mut state = self.shared.lock();
+            for (run, bytes) in arrivals.runs() {
+                let may_prove = bytes.first().is_some_and(|first| *first <= 3);
+                for datagram in bytes.chunks_mut(run.stride) {
+                    state.peer.handle_receive(now, Received { path: run.path, ecn: run.ecn, datagram });
+                }
+                if may_prove {
+                    attachment.claim(run.path, state.peer.standing(run.path));
+                }
             }
-            if may_prove {
-                attachment.claim(run.path, state.peer.standing(run.path));
+            for mut accepted in arrivals.accepted {
+                let (path, first) = (accepted.path, &mut accepted.first);
+                state.peer.handle_receive(now, Received { path, ecn: None, datagram: first });
+                self.links.accept(now, accepted);
             }
+            state.take_events(now);
         }
-        state.take_events(now);
-        true
+        received
+    }
+
+    /// Reads a burst from each TCP connection; whether there was any.
+    fn receive_from_links(&mut self, cx: &mut Context<'_>, buffers: &mut Buffers) -> bool {
+        if self.links.is_empty() {
+            return false;
+        }
+        let now = now();
+        buffers.stream.resize(STREAM_BURST, 0);
+        let shared = &self.shared;
+        let active = self.links.poll(cx, now, &mut buffers.stream, |path, datagrams| {
+            let mut state = shared.lock();
+            match datagrams {
+                Some(datagram) => state.peer.handle_receive(now, Received { path, ecn: None, datagram }),
+                None => state.peer.handle_connection_closed(now, path),
+            }
+        });
+        if active {
+            shared.lock().take_events(now);
+        }
+        active
     }
 
     /// Sends what the peer has to send and arms the timer.
@@ -181,13 +219,11 @@ impl Driver {
             state.take_events(now);
             let Some(transmit) = transmit else {
                 state.set_driver(cx.waker());
-                if let Some(attachment) = &mut self.attachment {
-                    attachment.follow_ufrags(&state.peer);
-                }
+                self.attachments.iter_mut().for_each(|attachment| attachment.follow_ufrags(&state.peer));
                 let due = state.peer.poll_timeout();
                 let closing = state.phase == Phase::Closing;
                 drop(state);
-                self.arm(now, due);
+                self.arm(now, [due, self.links.next_expiry()].into_iter().flatten().min());
                 return match (closing, writable) {
                     (true, true) => Flushed::Finished,
                     (true, false) => self.flush_before_end(now),
@@ -209,6 +245,10 @@ impl Driver {
 
     /// Sends one run; `false` where its end has to wait for room.
     fn send(&mut self, cx: &mut Context<'_>, transmit: Transmit, bytes: &[u8]) -> bool {
+        if transmit.path.protocol == Protocol::Tcp {
+            self.links.send(cx, now(), &transmit, bytes);
+            return true;
+        }
         let Some(socket) = self.socket_at(transmit.path.local) else {
             tracing::debug!(path = ?transmit.path, "no socket to send from");
             return true;
@@ -226,7 +266,7 @@ impl Driver {
 
     /// The socket that is bound to `local`.
     fn socket_at(&self, local: SocketAddr) -> Option<&Arc<Socket>> {
-        let shared = self.attachment.iter().flat_map(|attachment| attachment.sockets());
+        let shared = self.attachments.iter().flat_map(|attachment| attachment.sockets());
         self.readers.iter().map(Reader::socket).chain(shared).find(|socket| socket.local() == local)
     }
 
@@ -289,7 +329,8 @@ impl Drop for Driver {
         // Whoever waits for the end finds the ports free.
         self.unsent = None;
         self.readers.clear();
-        self.attachment = None;
+        self.attachments.clear();
+        self.links = Links::default();
         self.shared.lock().driver_gone();
     }
 }

@@ -44,7 +44,7 @@
 //!
 //! # What it leaves out
 //!
-//! Media, TURN, ICE over TCP, mDNS names and IPv6 link-local addresses.
+//! Media, TURN, simultaneous open of TCP, mDNS names and IPv6 link-local addresses.
 
 mod buffers;
 mod channel;
@@ -61,6 +61,7 @@ mod network;
 mod shared;
 mod socket;
 mod stream;
+mod tcp;
 
 pub use antiphon_peer::{
     AddIceCandidateError, Certificate, ConnectionState, Consent, CreateDataChannelError,
@@ -76,7 +77,7 @@ pub use endpoint::{Endpoint, EndpointBuilder, EndpointConfiguration, EndpointLim
 pub use error::{ConfigurationError, ConnectionError, IceServerError, RecvError, SendError, ShutdownError};
 pub use events::{Event, Events};
 pub use ice_server::IceServer;
-pub use network::{AddressFilter, Network};
+pub use network::{AddressFilter, Network, Tcp};
 pub use stream::DataChannelStream;
 
 /// The program of the README is compiled and run as a test.

@@ -22,11 +22,28 @@ pub struct Network {
     pub filter: Option<AddressFilter>,
     /// The ports to choose from where none is given; `0..=0`, the default, lets the system choose.
     pub ports: RangeInclusive<u16>,
+    /// Which ends of TCP connections are offered beside UDP (RFC 6544).
+    pub tcp: Tcp,
+}
+
+/// Which ends of TCP connections are offered beside UDP (RFC 6544).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tcp {
+    /// Connections to passive candidates of the peer are opened.
+    pub active: bool,
+    /// Connections of the peer are accepted, on the port of UDP where it is free.
+    pub passive: bool,
 }
 
 impl Default for Network {
     fn default() -> Self {
-        Self { bind_addresses: Vec::new(), include_loopback: false, filter: None, ports: 0..=0 }
+        Self {
+            bind_addresses: Vec::new(),
+            include_loopback: false,
+            filter: None,
+            ports: 0..=0,
+            tcp: Tcp::default(),
+        }
     }
 }
 

@@ -70,6 +70,7 @@ mod validated;
 
 pub use addressee::{Addressee, TransactionTag};
 pub use agent::{Agent, Standing};
+pub use antiphon_stun::{FrameDecoder, FrameError, Framing};
 pub use candidate::{Candidate, CandidateKind, TcpType};
 pub use config::{Config, Limits, Role};
 pub use credentials::Credentials;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use antiphon_crypto::{Certificate, HashAlgorithm};
 use antiphon_ice::{self as ice, GatheringState, Standing, TcpType, TransactionTag};
 use antiphon_sctp as sctp;
-use antiphon_util::{Path, Received, Rng, Tally, Transmit};
+use antiphon_util::{Path, Protocol, Received, Rng, Tally, Transmit};
 
 use crate::channels::{Channels, Context};
 use crate::negotiation::Negotiation;
@@ -130,6 +130,16 @@ impl PeerConnection {
     /// [TCP](antiphon_ice#tcp) of the ICE crate says when connections are to be opened, and what path their datagrams have.
     pub fn add_local_tcp_address(&mut self, now: Instant, address: SocketAddr, tcp_type: TcpType) {
         self.add_address(now, LocalAddress::Tcp(address, tcp_type));
+    }
+
+    /// Takes back an address that is gone; its candidates are used no more.
+    pub fn remove_local_address(&mut self, now: Instant, protocol: Protocol, address: SocketAddr) {
+        self.gathering.addresses.retain(|known| match known {
+            LocalAddress::Udp(known) => protocol != Protocol::Udp || *known != address,
+            LocalAddress::Tcp(known, _) => protocol != Protocol::Tcp || *known != address,
+        });
+        self.transport.ice.remove_local_address(now, protocol, address);
+        self.settle(now);
     }
 
     /// Says that the TCP connection of `path` is closed, or could not be opened.

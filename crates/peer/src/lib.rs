@@ -63,8 +63,8 @@ mod transport;
 
 pub use antiphon_crypto::{Certificate, Provider};
 pub use antiphon_ice::{
-    Addressee, GatheringState as IceGatheringState, IceState as IceConnectionState, Standing, TcpType,
-    TransactionTag,
+    Addressee, FrameDecoder, FrameError, Framing, GatheringState as IceGatheringState,
+    IceState as IceConnectionState, Standing, TcpType, TransactionTag,
 };
 pub use candidate::IceCandidate;
 pub use channel::{Channel, ChannelId, ChannelStatistics, DataChannelInit, ReadyState};

@@ -1,5 +1,6 @@
 //! A connection's place at an endpoint.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -10,6 +11,7 @@ use super::Inner;
 use super::inbox::{Arrivals, Inbox};
 use super::router::Change;
 use crate::socket::Socket;
+use crate::tcp::Listener;
 
 /// By what a connection is found at an endpoint. Its drop takes all of that back.
 #[derive(Debug)]
@@ -41,6 +43,16 @@ impl Attachment {
     /// The sockets to send from, one an address.
     pub(crate) fn sockets(&self) -> &[Arc<Socket>] {
         &self.sockets
+    }
+
+    /// The addresses at which TCP connections for it are accepted.
+    pub(crate) fn listeners(&self) -> Vec<SocketAddr> {
+        self.endpoint.lock().listeners.iter().map(Listener::local).collect()
+    }
+
+    /// Whether it is to open TCP connections.
+    pub(crate) fn opens_tcp(&self) -> bool {
+        self.endpoint.tcp_active
     }
 
     /// What has arrived; pending, with `cx` registered, where nothing has.
@@ -110,7 +122,7 @@ impl Drop for Attachment {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, SocketAddr};
+    use std::net::Ipv4Addr;
 
     use antiphon_peer::Configuration;
 

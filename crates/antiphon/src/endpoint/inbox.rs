@@ -6,6 +6,8 @@ use std::task::{Context, Poll, Waker};
 
 use antiphon_util::{Ecn, Path};
 
+use crate::tcp::Accepted;
+
 /// Between the readers of an endpoint's sockets, who fill it, and the driver of a connection, who empties it. An empty one
 /// holds no memory.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ struct Queue {
 pub(crate) struct Arrivals {
     bytes: Vec<u8>,
     runs: Vec<Run>,
+    /// TCP connections that are for this one.
+    pub(crate) accepted: Vec<Accepted>,
 }
 
 /// Datagrams of one sender, one behind the other.
@@ -67,6 +71,21 @@ impl Inbox {
         Ok(waker.take())
     }
 
+    /// Hands over a TCP connection, of which so many may wait.
+    pub(crate) fn push_accepted(&self, accepted: Accepted, limit: usize) -> Result<(), Full> {
+        let mut queue = self.lock();
+        if queue.arrivals.accepted.len() >= limit {
+            return Err(Full);
+        }
+        queue.arrivals.accepted.push(accepted);
+        let waker = queue.waker.take();
+        drop(queue);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
     /// Takes all; pending, with `cx` registered, where there is nothing.
     pub(crate) fn poll_take(&self, cx: &Context<'_>) -> Poll<Arrivals> {
         let mut queue = self.lock();
@@ -100,7 +119,7 @@ impl Arrivals {
     }
 
     fn is_empty(&self) -> bool {
-        self.runs.is_empty()
+        self.runs.is_empty() && self.accepted.is_empty()
     }
 }
 
@@ -140,5 +159,19 @@ mod tests {
             let queue = inbox.lock();
             assert!(queue.arrivals.weight() <= LIMIT);
         }
+    }
+
+    #[tokio::test]
+    async fn no_more_than_the_limit_of_connections_wait() {
+        const LIMIT: usize = 4;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let inbox = Inbox::new(10_000);
+        let mut taken = 0;
+        for _ in 0..10 * LIMIT {
+            let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let accepted = Accepted { stream, path: path(), first: Vec::new() };
+            taken += usize::from(inbox.push_accepted(accepted, LIMIT).is_ok());
+        }
+        assert_eq!(taken, LIMIT);
     }
 }

@@ -10,14 +10,16 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use antiphon_peer::TransactionTag;
+use antiphon_peer::{Addressee, TransactionTag};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::error::ConfigurationError;
 use crate::ice_server::{IceServer, StunServer};
-use crate::network::{AddressFilter, Network};
+use crate::network::{AddressFilter, Network, Tcp};
 use crate::socket::Socket;
+use crate::tcp::{Accepted, Listener, TcpCounters};
 pub(crate) use attachment::Attachment;
 use inbox::Inbox;
 use receiver::{Counters, Receiver};
@@ -84,11 +86,26 @@ pub struct EndpointLimits {
     pub inbox_bytes: usize,
     /// Peer addresses that lead to one connection at a time; beyond it the oldest is forgotten; default 16.
     pub addresses: usize,
+    /// TCP connections that have not said yet whom they are for; further ones are closed at once; default 256.
+    pub tcp_pending: usize,
+    /// How many of them may come from one address; default 32.
+    pub tcp_pending_per_address: usize,
+    /// How long a TCP connection may take to say whom it is for; default 10 s.
+    pub tcp_patience: Duration,
+    /// TCP connections handed to one peer connection that it has not looked at yet; default 8.
+    pub tcp_accepted: usize,
 }
 
 impl Default for EndpointLimits {
     fn default() -> Self {
-        Self { inbox_bytes: 1 << 20, addresses: 16 }
+        Self {
+            inbox_bytes: 1 << 20,
+            addresses: 16,
+            tcp_pending: 256,
+            tcp_pending_per_address: 32,
+            tcp_patience: Duration::from_secs(10),
+            tcp_accepted: 8,
+        }
     }
 }
 
@@ -104,6 +121,12 @@ pub struct EndpointStatistics {
     pub datagrams_unknown: u64,
     /// Those of them that were dropped because too many waited for their connection.
     pub datagrams_overflowed: u64,
+    /// TCP connections accepted.
+    pub tcp_accepted: u64,
+    /// TCP connections closed at once because too many others had not said yet whom they are for.
+    pub tcp_refused: u64,
+    /// TCP connections closed because they did not say in time that they are for a connection which is there.
+    pub tcp_unknown: u64,
 }
 
 /// What handles, drivers and tasks of an endpoint share. Its lock is taken when a connection comes, goes or moves, and never
@@ -113,6 +136,9 @@ pub(crate) struct Inner {
     registry: Mutex<Registry>,
     pub(crate) limits: EndpointLimits,
     pub(crate) stun_servers: Vec<StunServer>,
+    /// Whether its connections open TCP connections.
+    tcp_active: bool,
+    tcp_counters: Arc<TcpCounters>,
     /// Spreads connections over the shards that they send from.
     next_shard: AtomicUsize,
 }
@@ -120,6 +146,7 @@ pub(crate) struct Inner {
 #[derive(Debug, Default)]
 struct Registry {
     ports: Vec<Port>,
+    listeners: Vec<Listener>,
     ufrags: HashMap<Arc<str>, Arc<Inbox>>,
     tags: HashMap<TransactionTag, Arc<Inbox>>,
 }
@@ -150,11 +177,48 @@ impl Endpoint {
         let EndpointConfiguration { network, ice_servers, shards, limits } = configuration;
         let stun_servers = StunServer::parse_all(&ice_servers)?;
         let sockets = network.bind(|address| bind_shards(address, shards))?;
-        let ports = sockets.into_iter().map(|sockets| Port::new(sockets, &Router::default())).collect();
-        let registry = Registry { ports, ..Registry::default() };
-        let inner =
-            Inner { registry: Mutex::new(registry), limits, stun_servers, next_shard: AtomicUsize::new(0) };
-        Ok(Self { inner: Arc::new(inner) })
+        let endpoint = Self::empty(stun_servers, limits, network.tcp.active);
+        if network.tcp.passive {
+            let locals = sockets.iter().filter_map(|shards| shards.first()).map(|socket| socket.local());
+            endpoint.listen(&network, locals);
+        }
+        endpoint.inner.lock().ports =
+            sockets.into_iter().map(|sockets| Port::new(sockets, &Router::default())).collect();
+        Ok(endpoint)
+    }
+
+    /// An endpoint of TCP alone, for a connection whose UDP sockets are its own.
+    pub(crate) fn of_tcp(network: &Network, locals: impl Iterator<Item = SocketAddr>) -> Self {
+        let endpoint = Self::empty(Vec::new(), EndpointLimits::default(), false);
+        endpoint.listen(network, locals);
+        endpoint
+    }
+
+    fn empty(stun_servers: Vec<StunServer>, limits: EndpointLimits, tcp_active: bool) -> Self {
+        let inner = Inner {
+            registry: Mutex::default(),
+            limits,
+            stun_servers,
+            tcp_active,
+            tcp_counters: Arc::default(),
+            next_shard: AtomicUsize::new(0),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Accepts TCP connections on the ports of UDP, or on others where they are taken.
+    fn listen(&self, network: &Network, locals: impl Iterator<Item = SocketAddr>) {
+        for local in locals {
+            let any_port = || network.bind_one(SocketAddr::new(local.ip(), 0), Listener::bind);
+            let started = Listener::bind(local).or_else(|_| any_port()).and_then(|io| {
+                let (inner, counters) = (Arc::downgrade(&self.inner), Arc::clone(&self.inner.tcp_counters));
+                Listener::start(io, inner, counters)
+            });
+            match started {
+                Ok(listener) => self.inner.lock().listeners.push(listener),
+                Err(error) => tracing::debug!(%local, %error, "no TCP at this address"),
+            }
+        }
     }
 
     /// Sets an endpoint up step by step.
@@ -177,11 +241,22 @@ impl Endpoint {
             sum.datagrams_unknown += counters.unknown.load(Relaxed);
             sum.datagrams_overflowed += counters.overflowed.load(Relaxed);
         }
+        let TcpCounters { accepted, refused, unknown } = &*self.inner.tcp_counters;
+        sum.tcp_accepted = accepted.load(Relaxed);
+        sum.tcp_refused = refused.load(Relaxed);
+        sum.tcp_unknown = unknown.load(Relaxed);
         sum
     }
 }
 
 impl Inner {
+    /// Gives a TCP connection to the peer connection that its first message names; `false` where that is not there.
+    pub(crate) fn hand_over(&self, accepted: Accepted) -> bool {
+        let Addressee::Ufrag(ufrag) = Addressee::of(&accepted.first) else { return false };
+        let inbox = self.lock().ufrags.get(ufrag).cloned();
+        inbox.is_some_and(|inbox| inbox.push_accepted(accepted, self.limits.tcp_accepted).is_ok())
+    }
+
     /// The socket of each address that a connection sends from.
     fn sockets(&self, registry: &Registry) -> Arc<[Arc<Socket>]> {
         let number = self.next_shard.fetch_add(1, Relaxed);
@@ -269,6 +344,12 @@ impl EndpointBuilder {
     /// Chooses ports from this range where none is given.
     pub fn ports(mut self, ports: std::ops::RangeInclusive<u16>) -> Self {
         self.configuration.network.ports = ports;
+        self
+    }
+
+    /// Offers TCP beside UDP.
+    pub fn tcp(mut self, tcp: Tcp) -> Self {
+        self.configuration.network.tcp = tcp;
         self
     }
 
