@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+mod bogo;
 mod ci;
 #[cfg(test)]
 mod documents;
@@ -23,6 +24,8 @@ cargo xtask TASK
   peers [--without NAME,..]            installs the real peers and stops
   fuzz [TARGET|all] [SECONDS]          fuzzes one target or each in turn, 60 seconds each unless told
   soak [MINUTES]                       every seeded test with many seeds, then each fuzz target for MINUTES (10)
+  bogo [PATTERN]                       runs the cases of BoringSSL's test runner about DTLS, or those that match PATTERN;
+                                       ANTIPHON_BOGO names the runner's program
   bench-peers [ARG..]                  measures Antiphon beside other libraries; ARG goes to the benchmark
   ci                                   what a change has to pass";
 
@@ -44,6 +47,7 @@ fn run(arguments: &[String]) -> Result<()> {
         "peers" => peers::ensure(&peers::parse_without(rest)?.0),
         "fuzz" => fuzz::run(rest),
         "soak" => soak::run(rest),
+        "bogo" => bogo::run(rest),
         "bench-peers" => soak::bench_peers(rest),
         "ci" => ci::run(),
         "help" | "--help" | "-h" => {

@@ -36,8 +36,8 @@ const ARROWS: [(&str, &[&str]); 14] = [
 ];
 
 /// Packages that use the library and that nothing uses.
-const USERS: [&str; 5] =
-    ["xtask", "antiphon-benches", "antiphon-examples", "antiphon-interop", "antiphon-fuzz"];
+const USERS: [&str; 6] =
+    ["xtask", "antiphon-benches", "antiphon-bogo", "antiphon-examples", "antiphon-interop", "antiphon-fuzz"];
 
 /// Sockets and runtimes, which only the outermost crate knows.
 const OUTSIDE_WORLD: [&str; 7] = ["tokio", "quinn-udp", "socket2", "if-addrs", "mio", "async-std", "smol"];
