@@ -48,6 +48,13 @@ impl SessionDescription {
     }
 }
 
+/// What an offer is to do besides (W3C `RTCOfferOptions`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OfferOptions {
+    /// Restart ICE, as [`restart_ice`](crate::PeerConnection::restart_ice) does.
+    pub ice_restart: bool,
+}
+
 #[cfg(all(test, feature = "serde"))]
 mod tests {
     use super::*;

@@ -125,8 +125,8 @@ pub enum InvalidSection {
     /// Sections were removed or changed in a later offer.
     #[error("the sections are not those of the session")]
     NotTheSessions,
-    /// The ICE credentials changed, which is not supported.
-    #[error("an ice restart is not supported")]
+    /// The ICE credentials changed in an answer to an offer that did not restart ICE, or stayed in one to an offer that did.
+    #[error("the ice credentials of the answer do not fit the offer")]
     IceRestart,
     /// The fingerprints changed, which is not supported.
     #[error("a change of fingerprints is not supported")]

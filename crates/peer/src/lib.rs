@@ -39,7 +39,7 @@
 //!
 //! # What it leaves out
 //!
-//! Media: sections for audio and video are rejected in answers. ICE restart, TURN, multicast DNS.
+//! Media: sections for audio and video are rejected in answers. TURN, multicast DNS.
 //! Sockets, name resolution and `async` are those of the crate `antiphon`.
 
 mod candidate;
@@ -70,7 +70,7 @@ pub use candidate::IceCandidate;
 pub use channel::{Channel, ChannelId, ChannelStatistics, DataChannelInit, ReadyState};
 pub use configuration::{Configuration, Consent, Limits};
 pub use connection::PeerConnection;
-pub use description::{SdpType, SessionDescription};
+pub use description::{OfferOptions, SdpType, SessionDescription};
 pub use error::{
     AddIceCandidateError, ConfigurationError, CreateDataChannelError, CreateDescriptionError, ErrorName,
     InvalidSection, SendError, SetDescriptionError,

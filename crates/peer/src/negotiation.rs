@@ -1,6 +1,7 @@
 //! Offers and answers (RFC 8829) for sessions whose only use is data channels: media sections of the peer are
 //! rejected, its data section is accepted.
 
+use antiphon_ice::Credentials;
 use antiphon_sdp as sdp;
 use sdp::{Attribute, Group, InvalidLineError, Media, Origin, Session, Setup, Value};
 
@@ -44,6 +45,16 @@ pub(crate) struct Negotiation {
     role: Option<DtlsRole>,
     /// A data channel was asked for, so that offers have a data section.
     data_wanted: bool,
+    restart: Restart,
+}
+
+/// Whether ICE is to be restarted, and with what.
+#[derive(Debug, Default)]
+struct Restart {
+    /// The application asked for it, and the offer for it is not answered yet.
+    is_wanted: bool,
+    /// What the next offer or answer that restarts has in place of the present credentials.
+    credentials: Option<Credentials>,
 }
 
 impl Negotiation {
@@ -63,7 +74,41 @@ impl Negotiation {
             created_answer: None,
             role: None,
             data_wanted: false,
+            restart: Restart::default(),
         }
+    }
+
+    /// Has the next offer restart ICE, where there is a session to be restarted; `fresh` are its credentials, unless some were
+    /// given already.
+    pub(crate) fn want_restart(&mut self, fresh: Credentials) {
+        if self.current_local.as_ref().is_some_and(|local| local.data.is_some()) {
+            self.restart.is_wanted = true;
+            self.restart.credentials.get_or_insert(fresh);
+            self.created_offer = None;
+        }
+    }
+
+    /// Whether the remote offer restarts ICE, so that an answer needs fresh credentials.
+    pub(crate) fn is_restarted_by_remote(&self) -> bool {
+        let offered = self.pending_remote.as_ref().and_then(|offer| offer.data.as_ref());
+        let current = self.current_remote.as_ref().and_then(|current| current.data.as_ref());
+        matches!((offered, current), (Some(offered), Some(current)) if offered.credentials != current.credentials)
+    }
+
+    /// Whether an offer of ours that restarts ICE awaits its answer: what the peer described belongs to the session before.
+    pub(crate) fn is_restarting(&self) -> bool {
+        self.state == SignalingState::HaveLocalOffer
+            && self.local_credentials().is_some_and(|local| *local != self.parameters.credentials)
+    }
+
+    /// Sets the credentials of the answer to an offer that restarts.
+    pub(crate) fn answer_restart_with(&mut self, fresh: Credentials) {
+        self.restart.credentials.get_or_insert(fresh);
+    }
+
+    /// The credentials of the local description that counts.
+    pub(crate) fn local_credentials(&self) -> Option<&Credentials> {
+        Some(&self.local()?.data.as_ref()?.credentials)
     }
 
     pub(crate) fn want_data(&mut self) {
@@ -219,7 +264,8 @@ impl Negotiation {
         let negotiated = |description: &Option<Description>| {
             description.as_ref().is_some_and(|description| description.data.is_some())
         };
-        self.data_wanted && !(negotiated(&self.current_local) && negotiated(&self.current_remote))
+        let is_negotiated = negotiated(&self.current_local) && negotiated(&self.current_remote);
+        self.restart.is_wanted || self.data_wanted && !is_negotiated
     }
 
     fn next_state(&self, side: Side, kind: SdpType) -> Result<SignalingState, SetDescriptionError> {
@@ -256,10 +302,22 @@ impl Negotiation {
         if kind == SdpType::Answer {
             self.current_local = self.pending_local.take();
             self.current_remote = self.pending_remote.take();
+            self.adopt_credentials();
         }
         self.created_answer = None;
         self.created_offer = None;
         self.change_state(state);
+    }
+
+    /// The present credentials are those of the description that was agreed upon.
+    fn adopt_credentials(&mut self) {
+        let agreed = self.current_local.as_ref().and_then(|local| local.data.as_ref());
+        if let Some(data) = agreed
+            && data.credentials != self.parameters.credentials
+        {
+            self.parameters.credentials = data.credentials.clone();
+            self.restart = Restart::default();
+        }
     }
 
     fn roll_back(&mut self) {
@@ -292,14 +350,21 @@ impl Negotiation {
                 return Err((data.index, InvalidSection::Setup));
             }
         }
-        self.check_unchanged(description.data.as_ref())
+        self.check_unchanged(description.kind, description.data.as_ref())
     }
 
-    /// What the transports were made with stays as it is.
-    fn check_unchanged(&self, data: Option<&DataSection>) -> Result<(), (usize, InvalidSection)> {
+    /// What the transports were made with stays as it is, but for the credentials of ICE: those change on both sides or on
+    /// neither (RFC 8839 §4.4.1.1).
+    fn check_unchanged(
+        &self,
+        kind: SdpType,
+        data: Option<&DataSection>,
+    ) -> Result<(), (usize, InvalidSection)> {
         let before = self.current_remote.as_ref().and_then(|current| current.data.as_ref());
         let (Some(data), Some(before)) = (data, before) else { return Ok(()) };
-        if data.credentials != before.credentials {
+        let offered = self.pending_local.as_ref().and_then(|offer| offer.data.as_ref());
+        let is_offered = offered.is_some_and(|offer| offer.credentials != self.parameters.credentials);
+        if kind != SdpType::Offer && is_offered != (data.credentials != before.credentials) {
             return Err((data.index, InvalidSection::IceRestart));
         }
         if !data.fingerprints.iter().any(|fingerprint| before.fingerprints.contains(fingerprint)) {
@@ -310,6 +375,7 @@ impl Negotiation {
 
     fn offer(&self) -> Result<Session, InvalidLineError> {
         let mut session = self.session()?;
+        let parameters = self.parameters(self.restart.is_wanted);
         // Sections keep their places for good (RFC 8829 §5.2.2).
         let before = self.current_local.as_ref();
         let data = before.and_then(|before| before.data.as_ref());
@@ -320,7 +386,7 @@ impl Negotiation {
                 Some(data) => {
                     bundled.clone_from(&data.mid);
                     let shape = Shape { mid: data.mid.clone(), setup: Setup::ActPass, legacy: data.legacy };
-                    data_media(&self.parameters, &shape)?
+                    data_media(&parameters, &shape)?
                 }
                 None => rejected(media)?,
             };
@@ -330,7 +396,7 @@ impl Negotiation {
             let mid = unused_mid(&session.media);
             bundled = Some(mid.clone());
             let shape = Shape { mid: Some(mid), setup: Setup::ActPass, legacy: false };
-            session.media.push(data_media(&self.parameters, &shape)?);
+            session.media.push(data_media(&parameters, &shape)?);
         }
         bundle(&mut session, bundled)?;
         Ok(session)
@@ -338,6 +404,7 @@ impl Negotiation {
 
     fn answer(&self, offer: &Description) -> Result<Session, InvalidLineError> {
         let mut session = self.session()?;
+        let parameters = self.parameters(self.is_restarted_by_remote());
         let mut bundled = None;
         for (index, media) in offer.session.media.iter().enumerate() {
             let media = match offer.data.as_ref().filter(|data| data.index == index) {
@@ -349,7 +416,7 @@ impl Negotiation {
                     bundled = data.mid.clone().filter(|_| offer.session.groups().any(in_bundle));
                     let setup = self.answer_setup(data.setup);
                     let shape = Shape { mid: data.mid.clone(), setup, legacy: data.legacy };
-                    data_media(&self.parameters, &shape)?
+                    data_media(&parameters, &shape)?
                 }
                 None => rejected(media)?,
             };
@@ -357,6 +424,13 @@ impl Negotiation {
         }
         bundle(&mut session, bundled)?;
         Ok(session)
+    }
+
+    /// What a description of ours says, with fresh credentials where it restarts ICE.
+    fn parameters(&self, restarts: bool) -> Parameters {
+        let fresh = self.restart.credentials.as_ref().filter(|_| restarts);
+        let credentials = fresh.unwrap_or(&self.parameters.credentials).clone();
+        Parameters { credentials, ..self.parameters.clone() }
     }
 
     /// RFC 8842 §5.3: `active` where there is a choice, since the answerer's hello can then go out at once.

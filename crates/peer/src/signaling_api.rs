@@ -9,8 +9,8 @@ use crate::candidate::{Usable, from_ice, to_ice};
 use crate::negotiation::Description;
 use crate::section::with_candidates;
 use crate::{
-    AddIceCandidateError, CreateDescriptionError, DropReason, Event, IceCandidate, PeerConnection, SdpType,
-    SessionDescription, SetDescriptionError, SignalingState,
+    AddIceCandidateError, CreateDescriptionError, DropReason, Event, IceCandidate, OfferOptions,
+    PeerConnection, SdpType, SessionDescription, SetDescriptionError, SignalingState,
 };
 
 impl PeerConnection {
@@ -20,6 +20,31 @@ impl PeerConnection {
     /// Where the connection is closed.
     pub fn create_offer(&mut self) -> Result<SessionDescription, CreateDescriptionError> {
         self.negotiation.create_offer()
+    }
+
+    /// Makes an offer with what `options` ask for.
+    ///
+    /// # Errors
+    /// Where the connection is closed.
+    pub fn create_offer_with(
+        &mut self,
+        options: OfferOptions,
+    ) -> Result<SessionDescription, CreateDescriptionError> {
+        if options.ice_restart && !self.is_closed() {
+            self.negotiation.want_restart(ice::Credentials::random(&mut self.rng));
+        }
+        self.negotiation.create_offer()
+    }
+
+    /// Asks for an ICE restart (W3C `restartIce`): the next offer has fresh credentials, and until one with them is
+    /// answered, an offer is needed. The connection goes on over the path in use until another is found. Without effect
+    /// before anything was negotiated.
+    pub fn restart_ice(&mut self) {
+        if self.is_closed() {
+            return;
+        }
+        self.negotiation.want_restart(ice::Credentials::random(&mut self.rng));
+        self.update_negotiation_needed();
     }
 
     /// Makes an answer to the remote offer; nothing changes before it is set. Media sections are rejected, the data
@@ -59,6 +84,9 @@ impl PeerConnection {
         description: SessionDescription,
     ) -> Result<(), SetDescriptionError> {
         let kind = self.negotiation.set_remote(&description)?;
+        if self.negotiation.is_restarted_by_remote() {
+            self.negotiation.answer_restart_with(ice::Credentials::random(&mut self.rng));
+        }
         if kind == SdpType::Offer && self.negotiation.agreed_remote().is_none() {
             // RFC 8445 §6.1.1: the offerer controls, unless it is a lite agent.
             let data = self.negotiation.remote().and_then(|remote| remote.data.as_ref());
@@ -113,7 +141,7 @@ impl PeerConnection {
         );
         if !is_used {
             self.drops.count(DropReason::UnusedSectionCandidate);
-        } else if self.negotiation.is_remote_agreed() {
+        } else if self.negotiation.is_remote_agreed() && !self.negotiation.is_restarting() {
             match &parsed {
                 Some(candidate) => self.take_candidate(now, candidate),
                 None => self.transport.ice.end_of_remote_candidates(now),
@@ -184,7 +212,13 @@ impl PeerConnection {
         if self.negotiation.local().is_some_and(|local| local.data.is_some()) {
             self.start_gathering(now);
         }
-        if let Some(((remote, data), role)) = self.negotiation.agreed_remote().zip(self.negotiation.role()) {
+        self.follow_credentials(now);
+        if let Some(((remote, data), role)) = self
+            .negotiation
+            .agreed_remote()
+            .filter(|_| !self.negotiation.is_restarting())
+            .zip(self.negotiation.role())
+        {
             self.transport.negotiate(now, data, role, &mut self.rng);
             let used = |(index, _): &(usize, &sdp::Media)| is_used(remote, *index);
             let sections = || remote.session.media.iter().enumerate().filter(used);
@@ -202,6 +236,18 @@ impl PeerConnection {
         }
         self.settle(now);
         self.update_negotiation_needed();
+    }
+
+    /// Restarts ICE where the local description has other credentials, or takes a restart back that was rolled back.
+    fn follow_credentials(&mut self, now: Instant) {
+        let Some(described) = self.negotiation.local_credentials() else { return };
+        let ice = &mut self.transport.ice;
+        if described == ice.local_credentials()
+            || ice.cancel_restart(now) && described == ice.local_credentials()
+        {
+            return;
+        }
+        ice.restart(now, Some(described.clone()));
     }
 
     fn take_candidate(&mut self, now: Instant, candidate: &sdp::Candidate) {
