@@ -16,14 +16,15 @@ use antiphon_util::{Path, Protocol, Received, Rng, Tally, Transmit};
 use tracing::debug;
 
 use crate::addressee::TransactionTag;
-use crate::candidate::{Candidate, TcpType};
+use crate::candidate::{Candidate, CandidateKind, TcpType};
 use crate::checklist::{Checklist, Pair};
-use crate::config::{Config, Role};
+use crate::config::{Config, Role, TransportPolicy};
 use crate::credentials::Credentials;
 use crate::event::{AddCandidateError, DropReason, Event};
 use crate::gather::Gatherer;
 use crate::responses::Responses;
 use crate::state::{GatheringState, IceState};
+use crate::statistics::CandidatePairStatistics;
 use crate::validated::{Validated, ValidatedPaths};
 use receiving::EarlyCheck;
 use restarting::Former;
@@ -145,7 +146,7 @@ impl Agent {
             remote: RemoteSide::default(),
             former: None,
             nominations: 0,
-            gatherer: Gatherer::new(tag, config.gathering_timing, config.pacing, config.binding_refresh),
+            gatherer: Gatherer::new(tag, &config),
             checklist: Checklist::new(config.limits.pairs),
             validated: ValidatedPaths::default(),
             responses: Responses::new(config.limits.queued_responses, config.limits.errors_per_second),
@@ -274,6 +275,9 @@ impl Agent {
         if !is_usable(candidate.address) {
             return Err(AddCandidateError::Address);
         }
+        if !self.config.remote_addresses.permits(candidate.address.ip()) {
+            return Err(AddCandidateError::NotPermitted);
+        }
         self.learn_signalled(candidate)?;
         self.settle(now);
         Ok(())
@@ -380,6 +384,11 @@ impl Agent {
         self.remote.candidates.iter().map(|remote| &remote.candidate)
     }
 
+    /// All pairs with their counters, by falling priority.
+    pub fn candidate_pairs(&self) -> impl Iterator<Item = CandidatePairStatistics> {
+        self.checklist.iter().map(|pair| pair.statistics(self.selected))
+    }
+
     /// The role at present.
     pub fn role(&self) -> Role {
         self.role
@@ -451,14 +460,25 @@ impl Agent {
     fn add_base(&mut self, now: Instant, candidate: Candidate) {
         let address = candidate.address;
         let full = self.gatherer.bases().len() >= self.config.limits.local_addresses;
-        if full || !is_usable(address) || self.has_ended() {
+        if full || !is_usable(address) || !self.is_wanted(&candidate) || self.has_ended() {
             debug!(%address, "local address left out");
             return;
         }
-        let Some(candidate) = self.gatherer.add_base(now, &mut self.rng, candidate) else { return };
-        self.add_pairs(|path| path.protocol == candidate.protocol && path.local == candidate.address);
-        self.tell_candidate(candidate);
+        let protocol = candidate.protocol;
+        if self.gatherer.base(protocol, address).is_some() {
+            return;
+        }
+        for candidate in self.gatherer.add_base(now, &mut self.rng, candidate) {
+            self.tell_candidate(candidate);
+        }
+        self.add_pairs(|path| path.protocol == protocol && path.local == address);
         self.settle(now);
+    }
+
+    fn is_wanted(&self, candidate: &Candidate) -> bool {
+        candidate.kind == CandidateKind::Relayed
+            || self.config.transport_policy == TransportPolicy::All
+                && self.config.local_addresses.permits(candidate.address.ip())
     }
 
     fn selected_pair(&self) -> Option<&Pair> {

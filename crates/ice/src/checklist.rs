@@ -11,6 +11,7 @@ use crate::candidate::pair_priority;
 use crate::config::Role;
 use crate::consent::Consent;
 use crate::rtt::RoundTrip;
+use crate::statistics::PairCounters;
 
 /// A base of ours and a remote candidate. A base and an address make one pair at most, so the path is its name.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub(crate) struct Pair {
     pub(crate) state: PairState,
     /// Its nomination: by an answered check of ours, or by the latest USE-CANDIDATE of the peer's.
     pub(crate) nominated: Option<Nomination>,
+    pub(crate) counters: PairCounters,
 }
 
 /// That a pair was chosen.
@@ -91,7 +93,15 @@ impl Pair {
     /// A pair that has not been checked.
     pub(crate) fn new(path: Path, priorities: Priorities, foundation: Foundation, role: Role) -> Self {
         let priority = priorities.of_pair(role);
-        Self { path, priorities, priority, foundation, state: PairState::Frozen, nominated: None }
+        Self {
+            path,
+            priorities,
+            priority,
+            foundation,
+            state: PairState::Frozen,
+            nominated: None,
+            counters: PairCounters::default(),
+        }
     }
 
     /// What is known of it if it works.

@@ -1,12 +1,15 @@
 //! What an agent is made with.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use antiphon_crypto::Provider;
 use antiphon_stun::Timing;
 
+use crate::budget::CheckBudget;
 use crate::consent::Liveness;
 use crate::credentials::Credentials;
+use crate::policy::AddressPolicy;
 
 /// Which agent decides (RFC 8445 §6.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,6 +31,38 @@ impl Role {
     }
 }
 
+/// Which candidates are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum TransportPolicy {
+    /// All of them.
+    #[default]
+    All,
+    /// Relayed ones: nothing is sent from an address of the host, and none is told.
+    Relay,
+}
+
+/// A local address that others reach under another one, as behind a translator that maps address to address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AddressRewrite {
+    /// The local address; `None` for every one of the external address's family.
+    pub local: Option<IpAddr>,
+    /// The address by which others reach it, on the same port.
+    pub external: IpAddr,
+    /// Whether the local address is told as well: the external one is then a server-reflexive candidate, and otherwise it takes
+    /// the place of the host candidate's address.
+    pub keep_local: bool,
+}
+
+impl AddressRewrite {
+    /// Whether it is for `address`.
+    pub(crate) fn applies_to(&self, address: IpAddr) -> bool {
+        match self.local {
+            Some(local) => local == address,
+            None => address.is_ipv4() == self.external.is_ipv4() && !address.is_loopback(),
+        }
+    }
+}
+
 /// What an agent is made with; every field but the role has a default.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -43,6 +78,22 @@ pub struct Config {
     /// Whether a better pair that turns up after a nomination is nominated in its place, where the peer agrees
     /// ([`Agent::set_remote_renomination`](crate::Agent::set_remote_renomination)).
     pub renomination: bool,
+    /// Which local addresses are used.
+    pub local_addresses: AddressPolicy,
+    /// Which addresses of the peer's are used, signalled or learned from its checks.
+    pub remote_addresses: AddressPolicy,
+    /// Which candidates are used (W3C `RTCIceTransportPolicy`).
+    pub transport_policy: TransportPolicy,
+    /// Addresses of ours that others reach under another one.
+    pub address_rewrites: Vec<AddressRewrite>,
+    /// Whether reflexive and relayed candidates keep back the address that they are related to, as they do in any case
+    /// under [`TransportPolicy::Relay`].
+    pub hide_related: bool,
+    /// The first 96 bits of the addresses by which a host with nothing but IPv6 reaches IPv4 (RFC 6052 §2.1), as found by
+    /// RFC 7050: remote IPv4 candidates are then tried through them.
+    pub nat64_prefix: Option<Ipv6Addr>,
+    /// What may be sent to addresses that don't answer; clones of one budget bound agents together.
+    pub budget: CheckBudget,
     /// Our credentials; drawn at random where they are not given.
     pub credentials: Option<Credentials>,
     /// Bounds on what a peer can make grow.
@@ -75,6 +126,13 @@ impl Config {
             role,
             lite: false,
             renomination: false,
+            local_addresses: AddressPolicy::default(),
+            remote_addresses: AddressPolicy::default(),
+            transport_policy: TransportPolicy::All,
+            address_rewrites: Vec::new(),
+            hide_related: false,
+            nat64_prefix: None,
+            budget: CheckBudget::default(),
             credentials: None,
             limits: Limits::default(),
             pacing: Duration::from_millis(50),

@@ -48,6 +48,11 @@ impl Consent {
         }
     }
 
+    /// When the request `id`, which is without an answer, was sent.
+    pub(crate) fn sent_at(&self, id: TransactionId) -> Option<Instant> {
+        self.unanswered.iter().find(|request| request.id == id).map(|request| request.sent)
+    }
+
     /// Whether `id` is that of a request without an answer.
     pub(crate) fn awaits(&self, id: TransactionId) -> bool {
         self.unanswered.iter().any(|request| request.id == id)
@@ -55,7 +60,7 @@ impl Consent {
 
     /// The request `id`, or another check of the pair, was answered at `now`; gives the request's round-trip time.
     pub(crate) fn answered(&mut self, now: Instant, id: TransactionId) -> Option<Duration> {
-        let sent = self.unanswered.iter().find(|request| request.id == id).map(|request| request.sent);
+        let sent = self.sent_at(id);
         self.answered = now;
         self.unanswered.clear();
         sent.map(|sent| now.saturating_duration_since(sent))

@@ -40,6 +40,10 @@ pub enum DropReason {
     BadRequest,
     /// A check is not made with our credentials, or not from the peer's.
     Unauthenticated,
+    /// [`Config::remote_addresses`](crate::Config::remote_addresses) denies the address that it came from.
+    NotPermitted,
+    /// A check was not sent, as its address has not answered too many ([`CheckBudget`](crate::CheckBudget)).
+    CheckBudget,
     /// Both ends claimed the same role.
     RoleConflict,
     /// A response answers no request of ours.
@@ -72,6 +76,9 @@ pub enum AddCandidateError {
     /// Over TCP without a TCP type, or over UDP with one.
     #[error("candidate's protocol and TCP type do not fit")]
     Protocol,
+    /// [`Config::remote_addresses`](crate::Config::remote_addresses) denies its address.
+    #[error("candidate has an address that is not permitted")]
+    NotPermitted,
     /// Port 0, or an unspecified, multicast or broadcast address.
     #[error("candidate has an address that nothing can be sent to")]
     Address,

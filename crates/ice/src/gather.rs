@@ -1,6 +1,6 @@
 //! Local candidates: host, relayed, and server-reflexive through STUN servers (RFC 8445 §5.1.1).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use antiphon_stun::{
@@ -10,6 +10,7 @@ use antiphon_util::{Path, Protocol, Rng};
 
 use crate::addressee::TransactionTag;
 use crate::candidate::{Candidate, CandidateKind, TcpType, are_compatible, priority};
+use crate::config::{AddressRewrite, Config, TransportPolicy};
 
 /// An address that we send from and receive at; its host or relayed candidate.
 #[derive(Debug)]
@@ -39,7 +40,28 @@ impl Base {
             && self.tcp_type.map(TcpType::opposite) == remote.tcp_type
             && are_compatible(self.address, remote.address);
         let (protocol, local) = (self.protocol(), self.address);
-        (opens && matches).then_some(Path { protocol, local, remote: remote.address })
+        let remote = reached_from(local, remote.address);
+        (opens && matches).then_some(Path { protocol, local, remote })
+    }
+}
+
+/// What stands for a related address that is kept back (RFC 8839 §5.1).
+fn hidden(related: SocketAddr) -> SocketAddr {
+    let unspecified = match related {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    SocketAddr::new(unspecified, 9)
+}
+
+/// A link-local address is reached through the interface of the base.
+fn reached_from(local: SocketAddr, remote: SocketAddr) -> SocketAddr {
+    match (local, remote) {
+        (SocketAddr::V6(local), SocketAddr::V6(mut remote)) if remote.ip().is_unicast_link_local() => {
+            remote.set_scope_id(local.scope_id());
+            SocketAddr::V6(remote)
+        }
+        _ => remote,
     }
 }
 
@@ -82,41 +104,40 @@ pub(crate) struct Gatherer {
     servers: Vec<SocketAddr>,
     inquiries: Vec<Inquiry>,
     candidates: Vec<Candidate>,
+    /// The base of each candidate.
+    candidate_bases: Vec<(Protocol, SocketAddr)>,
     foundations: Vec<FoundationKey>,
     addresses_complete: bool,
     tag: TransactionTag,
     timing: Timing,
     pacing: Duration,
     refresh: Duration,
+    rewrites: Vec<AddressRewrite>,
+    hides_related: bool,
 }
 
 impl Gatherer {
-    pub(crate) fn new(tag: TransactionTag, timing: Timing, pacing: Duration, refresh: Duration) -> Self {
+    pub(crate) fn new(tag: TransactionTag, config: &Config) -> Self {
         Self {
             bases: Vec::new(),
             servers: Vec::new(),
             inquiries: Vec::new(),
             candidates: Vec::new(),
+            candidate_bases: Vec::new(),
             foundations: Vec::new(),
             addresses_complete: false,
             tag,
-            timing,
-            pacing,
-            refresh,
+            timing: config.gathering_timing,
+            pacing: config.pacing,
+            refresh: config.binding_refresh,
+            rewrites: config.address_rewrites.clone(),
+            hides_related: config.hide_related || config.transport_policy == TransportPolicy::Relay,
         }
     }
 
-    /// Adds the base of `candidate` and completes it; `None` where it is there already.
-    pub(crate) fn add_base(
-        &mut self,
-        now: Instant,
-        rng: &mut Rng,
-        candidate: Candidate,
-    ) -> Option<Candidate> {
+    /// Adds the base of `candidate`, which is not there yet, and gives the candidates that it makes.
+    pub(crate) fn add_base(&mut self, now: Instant, rng: &mut Rng, candidate: Candidate) -> Vec<Candidate> {
         let Candidate { address, kind, protocol, tcp_type, .. } = candidate;
-        if self.base(protocol, address).is_some() {
-            return None;
-        }
         let preference = self.next_preference(address);
         let (priority, reflexive_priority) = (
             priority(kind, tcp_type, preference),
@@ -137,8 +158,28 @@ impl Gatherer {
             self.servers.clone().into_iter().for_each(|server| self.ask(now, rng, address, server));
         }
         let candidate = Candidate { foundation: foundation.to_string(), priority, ..candidate };
-        self.candidates.push(candidate.clone());
-        Some(candidate)
+        self.push(candidate, (protocol, address));
+        self.rewrite(protocol, address);
+        let of_base = |at: &usize| self.candidate_bases.get(*at) == Some(&(protocol, address));
+        (0..self.candidates.len()).filter(of_base).filter_map(|at| self.candidates.get(at).cloned()).collect()
+    }
+
+    /// Applies what is known of the external address of a base to its host candidate.
+    fn rewrite(&mut self, protocol: Protocol, address: SocketAddr) {
+        let is_host = self.base(protocol, address).is_some_and(|base| base.kind == CandidateKind::Host);
+        let Some(rewrite) = self.rewrites.iter().find(|rewrite| is_host && rewrite.applies_to(address.ip()))
+        else {
+            return;
+        };
+        let external = rewrite.external;
+        if !rewrite.keep_local {
+            let mut candidates = self.candidates.iter_mut().zip(&self.candidate_bases);
+            if let Some((candidate, _)) = candidates.find(|(_, base)| **base == (protocol, address)) {
+                candidate.address.set_ip(external);
+            }
+        } else if protocol == Protocol::Udp {
+            self.add_reflexive(Path::udp(address, address), SocketAddr::new(external, address.port()));
+        }
     }
 
     /// Asks `server` from every base of its family, now and later; at most `limit` servers.
@@ -158,25 +199,38 @@ impl Gatherer {
     pub(crate) fn remove_base(&mut self, protocol: Protocol, address: SocketAddr) -> Vec<Candidate> {
         self.bases.retain(|base| (base.protocol(), base.address) != (protocol, address));
         self.inquiries.retain(|inquiry| (inquiry.path.protocol, inquiry.path.local) != (protocol, address));
-        let of_base = |candidate: &Candidate| {
-            let base = match candidate.kind {
-                CandidateKind::ServerReflexive => candidate.related,
-                _ => Some(candidate.address),
-            };
-            (candidate.protocol, base) == (protocol, Some(address))
-        };
-        let (gone, left) = std::mem::take(&mut self.candidates).into_iter().partition(of_base);
-        self.candidates = left;
-        gone
+        self.extract(|_, base| base == (protocol, address))
     }
 
     /// Begins anew for another session: gives the candidates of all bases, and asks all servers again.
     pub(crate) fn restart(&mut self, now: Instant, rng: &mut Rng) -> Vec<Candidate> {
-        self.candidates.retain(|candidate| candidate.kind != CandidateKind::ServerReflexive);
+        // Those of rewritten addresses come again with their base.
+        self.extract(|candidate, _| candidate.kind == CandidateKind::ServerReflexive);
         let asked: Vec<Path> =
             std::mem::take(&mut self.inquiries).iter().map(|inquiry| inquiry.path).collect();
         asked.into_iter().for_each(|path| self.ask(now, rng, path.local, path.remote));
+        let bases: Vec<_> = self.bases.iter().map(|base| (base.protocol(), base.address)).collect();
+        bases.into_iter().for_each(|(protocol, address)| self.rewrite(protocol, address));
         self.candidates.clone()
+    }
+
+    fn push(&mut self, mut candidate: Candidate, base: (Protocol, SocketAddr)) -> Candidate {
+        if self.hides_related {
+            candidate.related = candidate.related.map(hidden);
+        }
+        self.candidates.push(candidate.clone());
+        self.candidate_bases.push(base);
+        candidate
+    }
+
+    /// Takes out the candidates that are `wanted`, by themselves and their base.
+    fn extract(&mut self, wanted: impl Fn(&Candidate, (Protocol, SocketAddr)) -> bool) -> Vec<Candidate> {
+        let candidates = std::mem::take(&mut self.candidates);
+        let bases = std::mem::take(&mut self.candidate_bases);
+        let (out, left): (Vec<_>, Vec<_>) =
+            candidates.into_iter().zip(bases).partition(|(candidate, base)| wanted(candidate, *base));
+        (self.candidates, self.candidate_bases) = left.into_iter().unzip();
+        out.into_iter().map(|(candidate, _)| candidate).collect()
     }
 
     /// No further base will be added.
@@ -312,8 +366,7 @@ impl Gatherer {
             priority,
             ..Candidate::server_reflexive(mapped, path.local)
         };
-        self.candidates.push(candidate.clone());
-        Some(candidate)
+        Some(self.push(candidate, (path.protocol, path.local)))
     }
 
     /// Numbers foundations in order of appearance, from 1.

@@ -55,6 +55,7 @@
 
 mod addressee;
 mod agent;
+mod budget;
 mod candidate;
 mod checklist;
 mod config;
@@ -62,18 +63,25 @@ mod consent;
 mod credentials;
 mod event;
 mod gather;
+mod interfaces;
 mod nomination;
+mod policy;
 mod responses;
 mod rtt;
 mod state;
+mod statistics;
 mod validated;
 
 pub use addressee::{Addressee, TransactionTag};
 pub use agent::{Agent, Standing};
 pub use antiphon_stun::{FrameDecoder, FrameError, Framing};
+pub use budget::CheckBudget;
 pub use candidate::{Candidate, CandidateKind, TcpType};
-pub use config::{Config, Limits, Role};
+pub use config::{AddressRewrite, Config, Limits, Role, TransportPolicy};
 pub use credentials::Credentials;
 pub use event::{AddCandidateError, DropReason, Event};
+pub use interfaces::{InterfaceAddress, gathering_addresses};
+pub use policy::{AddressPolicy, InvalidIpRange, IpRange};
 pub use state::{GatheringState, IceState};
+pub use statistics::{CandidatePairState, CandidatePairStatistics};
 pub use validated::Validated;

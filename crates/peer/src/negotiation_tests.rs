@@ -263,10 +263,9 @@ fn changed_credentials_and_fingerprints_are_refused() {
     let (mut a, mut b) = (offerer(), negotiation("bbbb"));
     exchange(&mut a, &mut b);
     let offer = b.create_offer().unwrap().sdp;
-    for (from, to, reason) in [("62:62", "62:63", InvalidSection::FingerprintsChanged)] {
-        let error = a.set_remote(&SessionDescription::offer(offer.replace(from, to))).unwrap_err();
-        assert_eq!(error, SetDescriptionError::Invalid { section: 0, reason });
-    }
+    let error = a.set_remote(&SessionDescription::offer(offer.replace("62:62", "62:63"))).unwrap_err();
+    let reason = InvalidSection::FingerprintsChanged;
+    assert_eq!(error, SetDescriptionError::Invalid { section: 0, reason });
 }
 
 #[test]

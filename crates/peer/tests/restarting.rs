@@ -35,7 +35,8 @@ fn chatter(net: &mut Net, channel: ChannelId, from: usize) -> usize {
 #[test]
 fn a_restart_is_asked_for_offered_and_answered_while_messages_flow() {
     for_each_seed(10, |seed| {
-        let (mut net, channel, _) = Net::connected(seed, lossy(if seed % 2 == 0 { 0.0 } else { 0.1 }));
+        let (mut net, channel, _) =
+            Net::connected(seed, lossy(if seed.is_multiple_of(2) { 0.0 } else { 0.1 }));
         net.simulation.run_for(Duration::from_secs(1));
         let before = ufrags(&mut net);
         net.a().events.clear();

@@ -10,6 +10,7 @@ use antiphon_util::{Path, Protocol, Transmit, Writer};
 use super::{Agent, RemoteAccess};
 use crate::checklist::{Check, Pair, PairState, Valid};
 use crate::config::Role;
+use crate::event::DropReason;
 
 /// A request that is about to be sent.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +53,17 @@ impl Agent {
             .or_else(|| self.repeat_check(now))
             .or_else(|| self.start_consent_check(now))
             .or_else(|| self.start_ordinary(now))?;
+        self.count_request(now, request);
         self.transmit_request(request, self.remote.access.as_ref()?, buf)
+    }
+
+    fn count_request(&mut self, now: Instant, request: Request) {
+        if let Some(pair) = self.checklist.find_mut(request.path) {
+            pair.counters.sent(now);
+            if pair.valid().is_some_and(|valid| valid.consent.awaits(request.id)) {
+                pair.counters.consent_requests_sent += 1;
+            }
+        }
     }
 
     /// Appends a check that is made with `access`.
@@ -153,7 +164,8 @@ impl Agent {
 
     fn start_triggered(&mut self, now: Instant) -> Option<Request> {
         let path = self.checklist.next_triggered()?;
-        // Not paced: the peer's checks are, and each pair is triggered once. The others wait a little longer for it.
+        // Not paced: the peer's checks are, and each pair is triggered once. Nor do the others wait for it, since two translators
+        // that map by address and port have the ends learn from each other without end.
         self.start_check(now, path)
     }
 
@@ -162,6 +174,7 @@ impl Agent {
             return None;
         }
         let path = self.checklist.next_ordinary()?;
+        self.schedule.next_ordinary = Some(now + self.config.pacing);
         self.start_check(now, path)
     }
 
@@ -170,17 +183,35 @@ impl Agent {
         let mut timing = self.timing_on(path);
         timing.timeout = timing.timeout.max(self.paced_round());
         let mut check = self.new_check(now, timing, None);
+        if !self.may_spend(now, path) {
+            return None;
+        }
         let request = check.request(path, now)?;
         self.checklist.find_mut(path)?.state = PairState::InProgress(check);
-        self.schedule.next_ordinary = Some(now + self.config.pacing);
         Some(request)
     }
 
     fn repeat_check(&mut self, now: Instant) -> Option<Request> {
-        self.checklist.iter_mut().find_map(|pair| {
-            let path = pair.path;
-            pair.check_mut()?.request(path, now)
-        })
+        loop {
+            let (path, request) = self.checklist.iter_mut().find_map(|pair| {
+                let path = pair.path;
+                Some((path, pair.check_mut()?.request(path, now)?))
+            })?;
+            let is_proven = self.checklist.find(path).is_some_and(|pair| pair.valid().is_some());
+            if is_proven || self.may_spend(now, path) {
+                return Some(request);
+            }
+        }
+    }
+
+    /// Whether the budget allows one more check to an address that has not answered; otherwise the pair has failed.
+    fn may_spend(&mut self, now: Instant, path: Path) -> bool {
+        let may = self.config.budget.spend(now, path.remote.ip());
+        if !may {
+            self.drops.count(DropReason::CheckBudget);
+            self.checklist.find_mut(path).into_iter().for_each(Pair::fail);
+        }
+        may
     }
 
     fn start_consent_check(&mut self, now: Instant) -> Option<Request> {

@@ -20,10 +20,13 @@ impl Agent {
         self.validated.remove_all(|known| known == path);
         self.forget_former_pair(|known| known == path);
         let opens = self.gatherer.base_of(path).is_some_and(|base| base.tcp_type != Some(TcpType::Passive));
-        if let Some(pair) = self.checklist.find_mut(path) {
+        if !opens {
+            // The peer's next connection has another address.
+            self.checklist.remove_all(|known| known == path);
+        } else if let Some(pair) = self.checklist.find_mut(path) {
             let worked = pair.valid().is_some();
             pair.fail();
-            if worked && opens {
+            if worked {
                 self.checklist.trigger(path);
             }
         }
@@ -33,7 +36,7 @@ impl Agent {
 
 impl Pair {
     /// Its check, or its consent, has failed.
-    pub(super) fn fail(&mut self) {
+    pub(crate) fn fail(&mut self) {
         self.state = PairState::Failed;
         self.nominated = None;
     }

@@ -1,5 +1,7 @@
 //! Remote candidates, signalled and learned, and the pairs that they make (RFC 8445 §6.1.2, §7.3.1.3).
 
+use std::net::{Ipv6Addr, SocketAddr};
+
 use antiphon_util::Path;
 use tracing::debug;
 
@@ -42,6 +44,25 @@ impl Agent {
     }
 
     pub(super) fn learn_signalled(&mut self, candidate: Candidate) -> Result<(), AddCandidateError> {
+        if let Some(synthesized) = self.synthesize(&candidate) {
+            self.learn_one(synthesized)?;
+        }
+        self.learn_one(candidate)
+    }
+
+    /// The same candidate as a host with nothing but IPv6 reaches it through a NAT64.
+    fn synthesize(&self, candidate: &Candidate) -> Option<Candidate> {
+        let (prefix, SocketAddr::V4(v4)) = (self.config.nat64_prefix?, candidate.address) else {
+            return None;
+        };
+        if self.gatherer.bases().iter().any(|base| base.address.is_ipv4()) {
+            return None;
+        }
+        let ip = Ipv6Addr::from_bits(prefix.to_bits() | u128::from(v4.ip().to_bits()));
+        Some(Candidate { address: SocketAddr::from((ip, v4.port())), ..candidate.clone() })
+    }
+
+    fn learn_one(&mut self, candidate: Candidate) -> Result<(), AddCandidateError> {
         let remotes = &mut self.remote.candidates;
         let alike = remotes.iter().find(|known| known.candidate.foundation == candidate.foundation);
         let foundation = alike.map(|known| known.foundation);
@@ -70,7 +91,7 @@ impl Agent {
         });
         let (protocol, address) = (candidate.protocol, candidate.address);
         self.remote.candidates.push(Remote { candidate, foundation });
-        self.add_pairs(|path| path.protocol == protocol && path.remote == address);
+        self.add_pairs(|path| path.protocol == protocol && same_endpoint(path.remote, address));
         Ok(())
     }
 
@@ -121,5 +142,10 @@ impl Agent {
 
 /// Whether `path` leads to the remote candidate.
 pub(super) fn is_at(remote: &Candidate, path: Path) -> bool {
-    (remote.protocol, remote.address) == (path.protocol, path.remote)
+    remote.protocol == path.protocol && same_endpoint(remote.address, path.remote)
+}
+
+/// Whether IP address and port are the same; signalling does not tell the zone of a link-local address.
+fn same_endpoint(a: SocketAddr, b: SocketAddr) -> bool {
+    (a.ip(), a.port()) == (b.ip(), b.port())
 }

@@ -76,6 +76,10 @@ impl Agent {
             return false;
         }
         match message.kind() {
+            MessageType::BINDING_REQUEST if !self.config.remote_addresses.permits(path.remote.ip()) => {
+                self.drop_datagram(DropReason::NotPermitted);
+                false
+            }
             MessageType::BINDING_REQUEST => self.handle_request(now, path, &message),
             MessageType::BINDING_SUCCESS | MessageType::BINDING_ERROR => {
                 self.handle_response(now, path, &message)
@@ -223,6 +227,9 @@ impl Agent {
             return;
         }
         self.validated.insert(path, self.config.limits.pairs);
+        if let Some(pair) = self.checklist.find_mut(path) {
+            pair.counters.requests_received += 1;
+        }
         let nomination = nomination.filter(|_| self.role == Role::Controlled);
         if self.config.lite {
             return self.follow_as_lite(now, path, nomination);
@@ -326,6 +333,8 @@ impl Agent {
         let is_check = pair.check().is_some_and(|check| check.transaction.id() == message.id());
         if !is_check {
             if asked == path && is_success {
+                let sent = pair.valid()?.consent.sent_at(message.id());
+                pair.counters.answered(now, sent);
                 pair.valid_mut()?.consent_answered(now, message.id());
             }
             return None;
@@ -357,6 +366,9 @@ impl Agent {
         let number = check.nomination.filter(|_| check.role == self.role && self.role == Role::Controlling);
         let Some(pair) = self.checklist.find_mut(path) else { return };
         trace!(?path, nomination = number, "check answered");
+        self.config.budget.answered(path.remote.ip(), check.transaction.requests());
+        let sent = check.transaction.first_sent().filter(|_| check.transaction.requests() == 1);
+        pair.counters.answered(now, sent);
         if pair.valid().is_none() {
             let consent = Consent::new(now, period, &mut self.rng);
             pair.state = PairState::Succeeded(Valid { rtt: RoundTrip::default(), consent, check: None });

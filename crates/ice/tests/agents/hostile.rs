@@ -330,3 +330,86 @@ fn unusable_candidates_are_refused() {
     assert_eq!(added, Err(AddCandidateError::Protocol));
     assert!(script.pass(ms(1_000)).is_empty());
 }
+
+/// A good pair of agents, and what it costs an attacker to disturb them.
+fn unaffected(attack: impl Fn(&mut crate::net::Net, u32)) {
+    use crate::net::Net;
+    let mut net = Net::pair(1);
+    assert!(net.run_until_nominated(ms(1_000)));
+    let (before, drops) = (net[1].transmitted, net[1].agent.drops().total());
+    for index in 0..100_000 {
+        attack(&mut net, index);
+        if index % 1_000 == 0 {
+            net.run_until(net.elapsed() + ms(100));
+        }
+    }
+    let said = net.chatter(0, ms(1_000));
+    net.run_until(net.elapsed() + ms(100));
+    assert_eq!(net[1].heard.len(), said);
+    net.hosts().for_each(|host| assert_eq!(host.agent.state(), IceState::Completed));
+    assert!(net[1].agent.drops().total() - drops >= 100_000);
+    // Ten errors a second at most, and the checks and answers of the good pair.
+    let sent = net[1].transmitted - before;
+    assert!(sent < 300, "{sent} datagrams");
+    assert!(net[1].agent.candidate_pairs().count() <= 2 && net[1].agent.remote_candidates().count() == 1);
+}
+
+#[test]
+fn a_hundred_thousand_strangers_with_user_names_of_their_own_don_t_disturb_a_connection() {
+    unaffected(|net, index| {
+        let mut script = Script::new(Role::Controlling);
+        let username = format!("{index}:{index}");
+        let mut check = script.request(Some(&username), Some("guess"), |builder| {
+            builder.attribute(&Attribute::IceControlling(u64::MAX));
+            builder.attribute(&Attribute::Priority(1));
+        });
+        let path = Path::udp(addr("198.51.100.1:2000"), from(index).remote);
+        assert!(!net.inject(1, path, &mut check));
+    });
+}
+
+#[test]
+fn a_hundred_thousand_forged_answers_and_payloads_don_t_disturb_a_connection() {
+    unaffected(|net, index| {
+        let script = Script::new(Role::Controlling);
+        let mut request = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+        request.extend([7; 8]);
+        request.extend(index.to_be_bytes());
+        let mut forged = match index % 2 {
+            0 => script.answer_with(&request, addr("198.51.100.1:2000"), "guess"),
+            _ => vec![22, 254, 253, 0, 0, 0],
+        };
+        let path = Path::udp(addr("198.51.100.1:2000"), from(index).remote);
+        assert!(!net.inject(1, path, &mut forged));
+    });
+}
+
+#[test]
+fn a_hundred_thousand_addresses_of_the_peers_own_are_learned_up_to_the_limit() {
+    let mut script = Script::new(Role::Controlled);
+    let mut sent = 0;
+    for index in 0..100_000 {
+        let check = script.check(true);
+        script.receive(from(index), check);
+        sent += script.take().len();
+        script.now += ms(1);
+    }
+    let limits = Config::new(Provider::default(), Role::Controlled).limits;
+    assert!(script.agent.remote_candidates().count() <= limits.peer_reflexive_candidates);
+    assert!(script.agent.candidate_pairs().count() <= limits.pairs);
+    // An answer to each, and few checks of our own besides.
+    assert!((100_000..102_000).contains(&sent), "{sent}");
+}
+
+#[test]
+fn of_a_million_candidates_in_signalling_the_first_few_are_taken() {
+    let mut script = Script::new(Role::Controlling);
+    let mut taken = 0;
+    for index in 0..1_000_000 {
+        let candidate = Candidate::host(from(index).remote);
+        taken += usize::from(script.agent.add_remote_candidate(script.now, candidate).is_ok());
+    }
+    let limits = Config::new(Provider::default(), Role::Controlling).limits;
+    assert_eq!(taken, limits.remote_candidates);
+    assert_eq!(script.agent.candidate_pairs().count(), limits.remote_candidates);
+}

@@ -27,7 +27,7 @@ fn with_lite(seed: u64) -> Net {
 fn a_full_agent_connects_to_a_lite_one_which_sends_no_check() {
     for_each_seed(20, |seed| {
         let mut net = with_lite(seed);
-        net.set_loss(if seed % 2 == 0 { 0.0 } else { 0.2 });
+        net.set_loss(if seed.is_multiple_of(2) { 0.0 } else { 0.2 });
         assert!(net.run_until_nominated(ms(20_000)));
         net.run_until(ms(120_000));
         assert_eq!(net[1].requests, 0);
