@@ -5,7 +5,8 @@ use std::fmt;
 use std::time::Instant;
 
 use antiphon_crypto::Provider;
-use antiphon_util::{Rng, Writer};
+use antiphon_util::{Rng, Tally, Writer};
+use tracing::trace;
 
 use crate::{
     Attribute, AttributeType, Authentication, AuthenticationError, Class, ClientTransaction, Credential,
@@ -81,6 +82,21 @@ pub enum ClientError {
     TooLong(#[from] TooLong),
 }
 
+/// Why what was received changed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ClientDrop {
+    /// No response at all: malformed, a request, or an indication.
+    NoResponse,
+    /// FINGERPRINT is wrong.
+    Fingerprint,
+    /// No request of ours awaits it.
+    Unasked,
+    /// An error that anybody could have sent, or a response without the algorithms that its nonce promises (RFC 8489 §9.2.5).
+    Ignored,
+    /// It should be signed, and is not authentic.
+    NotAuthentic,
+}
+
 /// Why a request is not begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
@@ -121,6 +137,7 @@ pub struct Client {
     pending: Vec<Pending>,
     events: VecDeque<ClientEvent>,
     requests: u64,
+    drops: Tally<ClientDrop>,
 }
 
 type Body = Box<dyn Fn(&mut MessageBuilder<'_>) + Send + Sync>;
@@ -152,7 +169,15 @@ impl Client {
     pub fn new(provider: Provider, mut config: ClientConfig, rng: Rng) -> Self {
         let authentication =
             config.credential.take().map(|credential| Authentication::new(provider, credential));
-        Self { config, authentication, rng, pending: Vec::new(), events: VecDeque::new(), requests: 0 }
+        Self {
+            config,
+            authentication,
+            rng,
+            pending: Vec::new(),
+            events: VecDeque::new(),
+            requests: 0,
+            drops: Tally::new(),
+        }
     }
 
     /// Begins a request of `method`; `body` appends its attributes, each time the request is made anew.
@@ -183,22 +208,18 @@ impl Client {
         self.pending.retain(|pending| pending.request != request);
     }
 
-    /// Takes what came from the server; whether it was the answer to one of our requests. Anything else, malformed answers
-    /// included, changes nothing.
+    /// Takes what came from the server; whether it was a response to one of our requests. Anything else is dropped and counted.
     pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> bool {
-        let Ok(response) = Message::try_from(datagram) else { return false };
-        let MessageType { method, class } = response.kind();
-        if !matches!(class, Class::SuccessResponse | Class::ErrorResponse) {
-            return false;
+        match self.find(datagram) {
+            Ok((at, response)) => {
+                self.handle_response(now, at, &response);
+                true
+            }
+            Err(reason) => {
+                self.drop(reason);
+                false
+            }
         }
-        if response.has_fingerprint() && !response.verify_fingerprint() {
-            return false;
-        }
-        let is_its =
-            |pending: &Pending| pending.transaction.id() == response.id() && pending.method == method;
-        let Some(at) = self.pending.iter().position(is_its) else { return false };
-        self.handle_response(now, at, &response);
-        true
     }
 
     /// Gives up requests whose time is over.
@@ -234,6 +255,32 @@ impl Client {
     /// What the server has told of itself, where credentials are in use.
     pub fn authentication(&self) -> Option<&Authentication> {
         self.authentication.as_ref()
+    }
+
+    /// What was dropped, and why.
+    pub fn drops(&self) -> &Tally<ClientDrop> {
+        &self.drops
+    }
+
+    /// The response in `datagram` and the place of its request.
+    fn find<'a>(&self, datagram: &'a [u8]) -> Result<(usize, Message<'a>), ClientDrop> {
+        let response = Message::try_from(datagram).map_err(|_| ClientDrop::NoResponse)?;
+        let MessageType { method, class } = response.kind();
+        if !matches!(class, Class::SuccessResponse | Class::ErrorResponse) {
+            return Err(ClientDrop::NoResponse);
+        }
+        if response.has_fingerprint() && !response.verify_fingerprint() {
+            return Err(ClientDrop::Fingerprint);
+        }
+        let is_its =
+            |pending: &Pending| pending.transaction.id() == response.id() && pending.method == method;
+        let at = self.pending.iter().position(is_its).ok_or(ClientDrop::Unasked)?;
+        Ok((at, response))
+    }
+
+    fn drop(&mut self, reason: ClientDrop) {
+        trace!(?reason, "dropped");
+        self.drops.count(reason);
     }
 
     fn begin(
@@ -274,11 +321,14 @@ impl Client {
                 );
                 self.end(at, outcome);
             }
-            Verdict::Ignored => {}
+            Verdict::Ignored => self.drop(ClientDrop::Ignored),
             Verdict::Violated if self.config.timing.is_reliable() => {
                 self.end(at, Err(ClientError::IntegrityViolated));
             }
-            Verdict::Violated => pending.violated = true,
+            Verdict::Violated => {
+                pending.violated = true;
+                self.drop(ClientDrop::NotAuthentic);
+            }
             Verdict::Refused(error) => self.end(at, Err(error.into())),
             Verdict::Retry => self.retry(now, at),
         }

@@ -86,6 +86,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod address;
 mod attribute;
 mod attribute_type;
@@ -112,7 +114,7 @@ pub use attribute_type::AttributeType;
 pub use authentication::{Authentication, AuthenticationError, Signature, Verdict};
 pub use authenticator::{Authenticated, Authenticator, Refusal, UserId};
 pub use builder::{MessageBuilder, TooLong};
-pub use client::{Client, ClientConfig, ClientError, ClientEvent, RequestError, RequestId};
+pub use client::{Client, ClientConfig, ClientDrop, ClientError, ClientEvent, RequestError, RequestId};
 pub use credential::{Credential, Integrity, IntegrityKeys, userhash, verify_response, verify_short_term};
 pub use error_code::ErrorCode;
 pub use header::{Class, MessageType, Method, TransactionId};

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use antiphon_crypto::Provider;
 use antiphon_stun::{
-    Attribute, AttributeType, Authenticator, BindingServer, Class, Client, ClientConfig, ClientError,
-    ClientEvent, Credential, ErrorCode, Integrity, Limits, Message, MessageBuilder, MessageType, Method,
-    PasswordAlgorithms, RequestError, SecurityFeatures, Timing, UserId, refuse,
+    Attribute, AttributeType, Authenticator, BindingServer, Class, Client, ClientConfig, ClientDrop,
+    ClientError, ClientEvent, Credential, ErrorCode, FrameDecoder, Framing, Integrity, Limits, Message,
+    MessageBuilder, MessageType, Method, PasswordAlgorithms, RequestError, SecurityFeatures, Timing, UserId,
+    is_message, refuse,
 };
 use antiphon_testkit::{for_each_seed, origin};
 use antiphon_util::{Path, Rng, Writer};
@@ -159,6 +160,48 @@ fn a_request_is_repeated_until_it_is_answered() {
         assert!(!client.handle_datagram(now, &answer), "answered already");
         assert_eq!(client.poll_event(), Some(ClientEvent { request, outcome: Ok(answer) }));
         assert_eq!((client.poll_event(), client.poll_timeout()), (None, None));
+    });
+}
+
+/// The bytes of a stream, in pieces of random lengths, as the frames that come of them.
+fn through_a_stream(rng: &mut Rng, framing: Framing, message: &[u8]) -> Vec<Vec<u8>> {
+    let mut stream = Vec::new();
+    // ChannelData of TURN stands between messages; ICE has other frames there.
+    framing.encode(&[0x40, 1, 0, 3, 7, 8, 9], &mut stream).unwrap();
+    framing.encode(message, &mut stream).unwrap();
+    let mut decoder = FrameDecoder::new(framing, 1_500);
+    let mut frames = Vec::new();
+    let mut rest = &stream[..];
+    while !rest.is_empty() {
+        let (mut piece, later) = rest.split_at(rest.len().min(1 + rng.below(40) as usize));
+        rest = later;
+        while let Some(frame) = decoder.decode(&mut piece).unwrap() {
+            frames.push(frame.to_vec());
+        }
+    }
+    frames
+}
+
+#[test]
+fn requests_and_answers_pass_over_streams() {
+    for_each_seed(100, |seed| {
+        let mut rng = Rng::from_test_seed(seed);
+        for framing in [Framing::LengthPrefixed, Framing::SelfDelimiting] {
+            let now = origin();
+            let server = Server::new(now);
+            let mut client = client(Some(user()), Timing::reliable());
+            ask(&mut client, now);
+            while let Some(datagram) = sent(&mut client, now) {
+                for request in
+                    through_a_stream(&mut rng, framing, &datagram).iter().filter(|one| is_message(one))
+                {
+                    for answer in through_a_stream(&mut rng, framing, &server.answer(now, request)) {
+                        assert_eq!(client.handle_datagram(now, &answer), is_message(&answer));
+                    }
+                }
+            }
+            assert!(client.poll_event().unwrap().outcome.is_ok());
+        }
     });
 }
 
@@ -357,6 +400,8 @@ fn answers_that_are_not_authentic_do_not_count_over_udp_and_end_a_reliable_reque
         assert!(client.handle_datagram(start, &forged(&request, Class::SuccessResponse, &mapped)));
         let bad = [Attribute::ErrorCode(ErrorCode::BAD_REQUEST)];
         client.handle_datagram(start, &forged(&request, Class::ErrorResponse, &bad));
+        assert!(timing.is_reliable() || client.drops().of(ClientDrop::NotAuthentic) == 1);
+        assert!(timing.is_reliable() || client.drops().of(ClientDrop::Ignored) == 1);
         let (ended, when) = outcome(&mut client, start);
         assert_eq!(ended, Err(ClientError::IntegrityViolated));
         assert_eq!(when - start, Duration::from_secs_f64(seconds));
@@ -465,5 +510,8 @@ fn what_is_no_answer_to_a_request_changes_nothing() {
         assert!(!client.handle_datagram(now, &datagram), "{datagram:?}");
     }
     assert_eq!(client.poll_event(), None);
+    let counted: Vec<_> = client.drops().iter().collect();
+    let expected = [(ClientDrop::NoResponse, 4), (ClientDrop::Fingerprint, 1), (ClientDrop::Unasked, 2)];
+    assert_eq!(counted, expected);
     assert!(client.handle_datagram(now, &forged(&request, Class::SuccessResponse, &[])));
 }

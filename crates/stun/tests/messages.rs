@@ -2,14 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::fs;
-use std::path::Path;
 
 use antiphon_crypto::{HashAlgorithm, HmacKey, Provider};
 use antiphon_stun::{
-    Attribute, AttributeType, ErrorCode, Message, MessageBuilder, MessageType, RawAttribute, TransactionId,
+    Attribute, AttributeType, BindingServer, Client, ClientConfig, ErrorCode, FrameDecoder, Framing, Message,
+    MessageBuilder, MessageType, Method, RawAttribute, Timing, TransactionId,
 };
-use antiphon_testkit::corpus;
-use antiphon_util::{ParseError, Reader, Writer};
+use antiphon_testkit::{corpus, origin};
+use antiphon_util::{ParseError, Path, Reader, Rng, Writer};
 
 /// RFC 5769 §2.1
 const REQUEST: &str = "000100582112a442b7e7a701bc34d686fa87dfae802200105354554e207465737420636c69656e74\
@@ -57,7 +57,7 @@ fn rewritten(message: &Message<'_>) -> Vec<u8> {
 }
 
 fn captured(file: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file);
     let text = fs::read_to_string(path).unwrap();
     let lines = text.lines().filter_map(|line| line.split_once(' '));
     lines.map(|(password, message)| (password.as_bytes().to_vec(), bytes(message.trim()))).collect()
@@ -120,7 +120,7 @@ fn captured_messages_are_authentic_and_written_back_alike() {
 /// DTLS inside of STUN: attributes that are not known here, one of them longer than the rest of the message.
 #[test]
 fn captured_messages_with_embedded_handshakes_keep_their_unknown_attributes() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/stun-sped-chromium.txt");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/stun-sped-chromium.txt");
     let text = fs::read_to_string(path).unwrap();
     for datagram in text.lines().filter_map(|line| line.split_whitespace().last()).map(bytes) {
         let message = Message::try_from(&datagram[..]).unwrap();
@@ -266,4 +266,31 @@ fn published_messages_are_refused_or_written_as_they_were_read() {
     }
     println!("{read} read, {refused} refused");
     assert!(read > 0 && refused > 0);
+}
+
+#[test]
+fn published_messages_do_no_harm_to_a_stream_a_server_or_a_client() {
+    let Some(files) = corpus("stun") else { return };
+    let path = Path::udp("192.0.2.1:3478".parse().unwrap(), "203.0.113.7:40000".parse().unwrap());
+    let config = ClientConfig::new(Timing::reliable());
+    let mut client = Client::new(Provider::default(), config, Rng::from_test_seed(1));
+    client.request(origin(), Method::BINDING, |_| {}).unwrap();
+    let mut answered = 0;
+    for (name, datagram) in &files {
+        for framing in [Framing::LengthPrefixed, Framing::SelfDelimiting] {
+            let mut decoder = FrameDecoder::new(framing, 1_500);
+            let mut rest = &datagram[..];
+            while let Ok(Some(frame)) = decoder.decode(&mut rest) {
+                assert!(!frame.is_empty() && frame.len() <= 1_500);
+            }
+        }
+        let mut answer = Vec::new();
+        if BindingServer::default().respond(path, datagram, &mut answer).is_some() {
+            answered += 1;
+            assert!(Message::try_from(&answer[..]).is_ok() && answer.len() <= 100, "{}", name.display());
+        }
+        assert!(!client.handle_datagram(origin(), datagram), "{}", name.display());
+    }
+    assert!(answered > 0);
+    assert_eq!(client.drops().total(), files.len() as u64);
 }
