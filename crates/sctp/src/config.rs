@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use antiphon_crypto::Provider;
 
+use crate::Congestion;
+use crate::packet::Capabilities;
+
 /// Configuration of an association.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -20,13 +23,23 @@ pub struct Config {
     pub max_incoming_message: usize,
     /// Largest message that may be sent to the peer, in bytes.
     pub max_outgoing_message: usize,
-    /// Bytes that may wait for reassembly and for [`read`](crate::Association::read); raised where it could not hold
-    /// a message of the largest size.
+    /// Bytes that may wait for reassembly and for [`read`](crate::Association::read) at first; raised where it could not
+    /// hold a message of the largest size. While all of it is used and read, it grows up to
+    /// [`Limits::max_receive_window`].
     pub receive_window: usize,
     /// Outgoing streams offered, at most 65,535.
     pub outgoing_streams: u16,
     /// Incoming streams accepted, at most 65,535.
     pub incoming_streams: u16,
+    /// How fast is sent.
+    pub congestion: Congestion,
+    /// In which order streams are served.
+    pub scheduling: Scheduling,
+    /// Whether messages are interleaved with peers that can do it (RFC 8260), so that a large one holds up no other.
+    pub interleaving: bool,
+    /// Whether packets of the peer may come without checksum, and ours go without to a peer that takes them (RFC 9653).
+    /// Only where what carries the packets finds every error, as DTLS does.
+    pub zero_checksum: bool,
     /// Timers.
     pub timing: Timing,
     /// Bounds on what the peer can make us hold.
@@ -42,16 +55,41 @@ impl Default for Config {
             max_packet_size: 1200 - 37,
             max_incoming_message: 256 * 1024,
             max_outgoing_message: 256 * 1024,
-            receive_window: 4 * 1024 * 1024,
+            receive_window: 1024 * 1024,
             outgoing_streams: u16::MAX,
             incoming_streams: u16::MAX,
+            congestion: Congestion::default(),
+            scheduling: Scheduling::default(),
+            interleaving: true,
+            zero_checksum: true,
             timing: Timing::default(),
             limits: Limits::default(),
         }
     }
 }
 
+/// In which order streams with something to send are served (RFC 8260 §3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scheduling {
+    /// By the bytes that each sent, in proportion to its weight (RFC 8260 §3.6); see
+    /// [`set_stream_weight`](crate::Association::set_stream_weight).
+    #[default]
+    Weighted,
+    /// In turns (RFC 8260 §3.2, §3.3).
+    RoundRobin,
+}
+
 impl Config {
+    /// What this end can do.
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            forward_tsn: true,
+            reconfig: true,
+            interleaving: self.interleaving,
+            zero_checksum: self.zero_checksum,
+        }
+    }
+
     /// The packet size as used: a multiple of 4, so that full packets are all of one size.
     pub(crate) fn packet_size(&self) -> usize {
         self.max_packet_size.clamp(512, 65_532) & !3
@@ -70,8 +108,9 @@ impl Config {
 pub struct Timing {
     /// Retransmission time-out before the first measurement.
     pub rto_initial: Duration,
-    /// Least retransmission time-out. RFC 9260 has a second, which stalls a data channel for as long at each lost
-    /// tail; a lone packet always waits for the peer's delayed acknowledgement.
+    /// What the retransmission time-out has at least beyond the round trip. RFC 9260 has a time-out of a second at
+    /// least, which stalls a data channel for as long at each lost tail; a lone packet always waits for the peer's delayed
+    /// acknowledgement.
     pub rto_min: Duration,
     /// Greatest retransmission time-out.
     pub rto_max: Duration,
@@ -107,6 +146,10 @@ impl Default for Timing {
 pub struct Limits {
     /// Bytes accepted by `send` and not yet on the wire, over all streams.
     pub max_buffered: usize,
+    /// Bytes to which the receive window may grow.
+    pub max_receive_window: usize,
+    /// Bytes that may be on the wire and not acknowledged, whatever windows the peer and its path allow.
+    pub max_in_flight: usize,
     /// How far ahead of the cumulative point a TSN may be received, at most 65,535.
     pub max_tsn_ahead: usize,
     /// Separate runs of TSNs received ahead of the cumulative point.
@@ -125,6 +168,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_buffered: 16 * 1024 * 1024,
+            max_receive_window: 32 * 1024 * 1024,
+            max_in_flight: 64 * 1024 * 1024,
             max_tsn_ahead: 32 * 1024,
             max_gap_blocks: 1024,
             max_duplicates: 32,

@@ -151,6 +151,10 @@ pub struct Statistics {
     pub timeouts: u64,
     /// Times that fast recovery was entered.
     pub fast_recoveries: u64,
+    /// Times that the end of what was sent was probed (RFC 8985 §7).
+    pub tail_probes: u64,
+    /// Recoveries that turned out to have had no cause.
+    pub spurious_recoveries: u64,
     /// Messages given up under partial reliability.
     pub messages_abandoned: u64,
     /// Congestion window, in bytes.
@@ -163,6 +167,14 @@ pub struct Statistics {
     pub receive_buffered: usize,
     /// Smoothed round-trip time.
     pub round_trip_time: Option<Duration>,
+    /// Least round-trip time of a packet with data.
+    pub least_round_trip_time: Option<Duration>,
+    /// Bytes a second at which packets are spaced; `None` where they are not.
+    pub pacing_rate: Option<u64>,
+    /// Bytes that the peer may send ahead of what is read.
+    pub receive_window: usize,
+    /// Whether messages are interleaved (RFC 8260).
+    pub interleaving: bool,
     /// Retransmission time-out in force.
     pub retransmission_timeout: Duration,
 }

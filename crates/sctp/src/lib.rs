@@ -1,8 +1,13 @@
 //! An SCTP association as data channels use it: one path, over DTLS, sans-IO.
 //!
 //! It covers the association of RFC 9260 (set-up with its collision table, data transfer, loss recovery, shutdown and
-//! abort, heartbeats), partial reliability by FORWARD-TSN (RFC 3758), stream reset (RFC 6525) and the I bit
-//! (RFC 7053), carried in DTLS as RFC 8261 has it.
+//! abort, heartbeats), partial reliability by FORWARD-TSN (RFC 3758), stream reset (RFC 6525), the I bit (RFC 7053),
+//! interleaving of messages with stream schedulers (RFC 8260) and zero checksum (RFC 9653), carried in DTLS as RFC 8261
+//! has it.
+//!
+//! Losses are found by time and probed for at the end of a flight (RACK and its tail-loss probe, RFC 8985), and undone
+//! where they were none. How fast is sent is decided by BBR, CUBIC or NewReno, see [`CongestionControl`]; packets are
+//! spaced at the rate that the controller tells. The receive window grows while what arrives is read.
 //!
 //! # How to drive it
 //!
@@ -46,9 +51,8 @@
 //!
 //! # What it leaves out
 //!
-//! Multi-homing, authentication (RFC 4895; DTLS authenticates), address reconfiguration, and so far interleaving
-//! (RFC 8260), path MTU discovery (RFC 8899) and zero checksum (RFC 9653). The data channel protocol (DCEP) belongs to
-//! the owner.
+//! Multi-homing, authentication (RFC 4895; DTLS authenticates), address reconfiguration, and so far path MTU discovery
+//! (RFC 8899). The data channel protocol (DCEP) belongs to the owner.
 
 mod association;
 mod config;
@@ -63,6 +67,7 @@ mod tx;
 mod types;
 
 pub use association::{Association, AssociationState};
-pub use config::{Config, Limits, Timing};
+pub use config::{Config, Limits, Scheduling, Timing};
+pub use congestion::{Congestion, CongestionControl};
 pub use event::{CloseReason, DropReason, Event, ResetError, SendError, Statistics};
 pub use types::{Message, PayloadProtocolId, Reliability, SendOptions, StreamId};

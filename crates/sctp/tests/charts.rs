@@ -10,11 +10,10 @@ use antiphon_sctp::packet::{Chunk, Header, Packet, PacketWriter, kind, write_chu
 use antiphon_sctp::{AssociationState, CloseReason, Config, DropReason, Event, Reliability, StreamId};
 use antiphon_testkit::corpus;
 use antiphon_util::Rng;
-use common::{Link, Pair, ms, origin, pattern};
+use common::{Link, Pair, ms, origin, parse, pattern, without_interleaving};
 
 fn kinds(packet: &[u8]) -> Vec<u8> {
-    let packet = Packet::parse(packet).unwrap();
-    packet
+    parse(packet)
         .chunks()
         .map(|chunk| match chunk.unwrap() {
             Chunk::Data(_) => kind::DATA,
@@ -32,13 +31,16 @@ fn kinds(packet: &[u8]) -> Vec<u8> {
             Chunk::Shutdown(_) => kind::SHUTDOWN,
             Chunk::ShutdownAck => kind::SHUTDOWN_ACK,
             Chunk::ShutdownComplete { .. } => kind::SHUTDOWN_COMPLETE,
+            Chunk::IData(_) => kind::I_DATA,
+            Chunk::IForwardTsn(_) => kind::I_FORWARD_TSN,
+            Chunk::Pad(_) => kind::PAD,
             Chunk::Unknown(raw) => raw.kind,
         })
         .collect()
 }
 
 fn connected() -> Pair {
-    Pair::connected(1, Link::CLEAN, Config::default)
+    Pair::connected(1, Link::CLEAN, without_interleaving)
 }
 
 /// A packet from `from` to the other end with raw chunks in it.
@@ -61,7 +63,7 @@ fn forge_with(tag: u32, kind: u8, flags: u8, value: &[u8]) -> Vec<u8> {
 fn tag_towards(pair: &mut Pair, to: usize) -> u32 {
     pair.send(1 - to, 900, "?");
     let packets = pair.take(1 - to);
-    let tag = Packet::parse(&packets[0]).unwrap().header.verification_tag;
+    let tag = parse(&packets[0]).header.verification_tag;
     pair.give(to, &packets);
     let _ = pair.read_all(to, 900);
     let answer = pair.take(to);
@@ -87,7 +89,7 @@ fn next_tsn(pair: &mut Pair, from: usize) -> u32 {
     let packets = pair.take(from);
     let mut tsn = 0;
     for packet in &packets {
-        for chunk in Packet::parse(packet).unwrap().chunks() {
+        for chunk in parse(packet).chunks() {
             if let Chunk::Data(data) = chunk.unwrap() {
                 tsn = data.tsn;
             }
@@ -193,7 +195,7 @@ fn a_forged_cookie_has_no_effect() {
     let init_ack = pair.take(1);
     pair.give(0, &init_ack);
     let echo = pair.take(0);
-    let packet = Packet::parse(&echo[0]).unwrap();
+    let packet = parse(&echo[0]);
     let Some(Ok(Chunk::CookieEcho(cookie))) = packet.chunks().next() else { panic!("no cookie") };
     let mut cookie = cookie.to_vec();
     cookie[9] ^= 1;
@@ -342,7 +344,8 @@ fn fragments_that_never_end_end_the_association() {
 
 #[test]
 fn unread_small_messages_are_bounded_at_ten_times_the_window() {
-    let config = || Config { receive_window: 64 << 10, max_incoming_message: 16 << 10, ..Config::default() };
+    let config =
+        || Config { receive_window: 64 << 10, max_incoming_message: 16 << 10, ..without_interleaving() };
     let mut pair = Pair::connected(1, Link::CLEAN, config);
     let mut tsn = next_tsn(&mut pair, 0);
     let tag = tag_towards(&mut pair, 1);
@@ -437,7 +440,7 @@ fn captures_of_real_peers_parse_and_never_harm() {
             let bytes: Vec<u8> = (0..line.len() / 2)
                 .map(|at| u8::from_str_radix(&line[2 * at..2 * at + 2], 16).unwrap())
                 .collect();
-            let packet = Packet::parse(&bytes).unwrap();
+            let packet = parse(&bytes);
             assert!(packet.chunks().all(|chunk| chunk.is_ok()), "{line}");
             assert!(round_trip(&packet) == bytes, "{line}");
             harm(&bytes);
@@ -514,4 +517,50 @@ fn a_closed_window_is_probed_and_the_association_lives_on() {
         assert!(pair.step(end), "stalled after {got}");
     }
     assert_eq!(pair.ends[0].buffered_amount(StreamId(1)), 0);
+}
+
+#[test]
+fn a_lost_tail_is_probed_and_not_timed_out() {
+    let mut pair = connected();
+    pair.send(0, 1, "measures the round trip");
+    pair.run_for(ms(500));
+    pair.read_all(1, 1);
+    for number in 0..2u8 {
+        pair.send(0, 1, vec![number; 1_100]);
+    }
+    let mut packets = pair.take(0);
+    assert_eq!(packets.len(), 2);
+    packets.truncate(1);
+    pair.give(1, &packets);
+    pair.run_for(ms(400));
+    assert_eq!(pair.read_all(1, 1).len(), 2);
+    let statistics = pair.ends[0].statistics();
+    assert_eq!((statistics.timeouts, statistics.fast_recoveries), (0, 1));
+    assert!(statistics.tail_probes > 0);
+}
+
+#[test]
+fn a_delay_that_looked_like_a_loss_is_forgiven() {
+    let mut pair = connected();
+    for number in 0..8u8 {
+        pair.send(0, 1, vec![number; 1_100]);
+    }
+    let window = pair.ends[0].statistics().congestion_window;
+    let mut packets = pair.take(0);
+    let late = packets.remove(0);
+    pair.now += ms(10);
+    for packet in packets {
+        pair.give(1, &[packet]);
+        let sacks = pair.take(1);
+        pair.give(0, &sacks);
+    }
+    assert_eq!(pair.ends[0].statistics().fast_recoveries, 1);
+    // The first packet arrives after all; its repetition has not even left.
+    pair.give(1, &[late]);
+    let sacks = pair.take(1);
+    pair.give(0, &sacks);
+    let statistics = pair.ends[0].statistics();
+    assert_eq!((statistics.spurious_recoveries, statistics.chunks_retransmitted), (1, 0));
+    assert!(statistics.congestion_window >= window);
+    assert_eq!(pair.read_all(1, 1).len(), 8);
 }

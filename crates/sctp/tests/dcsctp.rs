@@ -262,7 +262,8 @@ fn streams_are_reset_both_ways_and_used_again() {
             meeting.send_theirs(1, &[round; 3_000], &api::SendOptions::default());
             meeting.ours.reset_streams(meeting.now, &[StreamId(1)]).unwrap();
             // dcsctp throws away what it has not begun to send on a stream that is reset.
-            meeting.run_until(ms(60_000), |meeting| meeting.theirs.buffered_amount(api::StreamId(1)) == 0);
+            let begun = |meeting: &Meeting| meeting.theirs.buffered_amount(api::StreamId(1)) == 0;
+            assert!(meeting.run_until(ms(300_000), begun), "seed {seed}, {link:?}: not sent");
             meeting.theirs.reset_streams(&[api::StreamId(1)]).unwrap();
             let done = meeting.run_until(ms(300_000), |meeting| {
                 let ours = |wanted: Event| meeting.our_events.contains(&wanted);

@@ -6,8 +6,10 @@ use super::cookie::{LocalInit, PeerInit, TieTags};
 use super::heartbeat::Heartbeat;
 use super::reset::Resets;
 use crate::Config;
-use crate::rx::Receiver;
-use crate::tx::{RetransmissionTimeout, Sender};
+use antiphon_util::Rng;
+
+use crate::rx::{Receiver, ReceiverConfig};
+use crate::tx::{RetransmissionTimeout, Sender, SenderConfig};
 
 /// The control block.
 #[derive(Debug)]
@@ -32,15 +34,32 @@ impl Block {
         peer: PeerInit,
         tie_tags: TieTags,
         round_trip: Option<Duration>,
+        rng: Rng,
     ) -> Self {
         let mut rto = RetransmissionTimeout::new(&config.timing);
         if let Some(round_trip) = round_trip {
             rto.measured(round_trip);
         }
-        let forward_tsn = peer.capabilities.forward_tsn;
+        let interleaving = config.interleaving && peer.capabilities.interleaving;
+        let receiver = ReceiverConfig {
+            streams: peer.incoming_streams,
+            initial_tsn: peer.initial_tsn,
+            interleaving,
+            round_trip,
+        };
+        let sender = SenderConfig {
+            packet_size: config.packet_size(),
+            initial_tsn: local.initial_tsn,
+            peer_window: peer.window,
+            partial_reliability: peer.capabilities.forward_tsn,
+            interleaving,
+            congestion: config.congestion,
+            max_in_flight: config.limits.max_in_flight,
+            round_trip,
+        };
         Self {
-            receiver: Receiver::new(config, peer.incoming_streams, peer.initial_tsn),
-            sender: Sender::new(config.packet_size(), local.initial_tsn, peer.window, forward_tsn),
+            receiver: Receiver::new(config, &receiver),
+            sender: Sender::new(&sender, rng),
             rto,
             resets: Resets::new(local.initial_tsn, peer.initial_tsn),
             heartbeat: Heartbeat::new(config.timing.heartbeat_interval),
@@ -51,9 +70,14 @@ impl Block {
         }
     }
 
+    /// Whether messages are interleaved in both directions (RFC 8260 §2.2.1).
+    pub(super) fn interleaves(&self, config: &Config) -> bool {
+        config.interleaving && self.peer.capabilities.interleaving
+    }
+
     /// When time alone causes something.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        [self.receiver.sack_due(), self.sender.expiry(), self.resets.expiry(), self.heartbeat.due()]
+        [self.receiver.sack_due(), self.sender.next_timeout(), self.resets.expiry(), self.heartbeat.due()]
             .into_iter()
             .flatten()
             .min()

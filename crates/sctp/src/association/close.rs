@@ -130,7 +130,7 @@ impl Association {
         else {
             return;
         };
-        if !block.sender.is_idle() || block.sender.is_cutting() || !self.queue.is_empty() {
+        if !block.sender.is_idle() || !self.queue.is_empty() {
             return;
         }
         let (next, control) = match phase {

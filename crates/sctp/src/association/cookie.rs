@@ -51,7 +51,7 @@ const MAC_LEN: usize = 16;
 impl Cookie {
     /// Appends the cookie and its signature.
     pub(super) fn write(&self, key: &HmacKey, out: &mut Writer<'_>) {
-        out.u64(u64::try_from(self.created.as_millis()).unwrap_or(u64::MAX));
+        out.u64(u64::try_from(self.created.as_micros()).unwrap_or(u64::MAX));
         out.u32(self.local.tag);
         out.u32(self.local.initial_tsn);
         out.u32(self.peer.tag);
@@ -77,7 +77,7 @@ impl Cookie {
     }
 
     fn parse(reader: &mut Reader<'_>) -> Result<Self, ParseError> {
-        let created = Duration::from_millis(reader.u64()?);
+        let created = Duration::from_micros(reader.u64()?);
         let local = LocalInit { tag: reader.u32()?, initial_tsn: reader.u32()? };
         let (tag, initial_tsn, window) = (reader.u32()?, reader.u32()?, reader.u32()?);
         let (outgoing_streams, incoming_streams) = (reader.u16()?, reader.u16()?);
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     fn cookie(local_tag: u32, peer_tag: u32, tie_tags: TieTags) -> Cookie {
-        let capabilities = Capabilities { forward_tsn: true, reconfig: false };
+        let capabilities = Capabilities { forward_tsn: true, interleaving: true, ..Capabilities::default() };
         Cookie {
             created: Duration::from_millis(77),
             local: LocalInit { tag: local_tag, initial_tsn: 8 },

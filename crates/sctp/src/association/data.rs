@@ -2,17 +2,32 @@
 
 use std::time::Instant;
 
+use antiphon_util::Tally;
+
 use super::heartbeat::Beat;
 use super::transmit::Control;
 use super::{Association, Phase, State};
-use crate::packet::{Data, ErrorCause, ForwardTsn, Sack, cause};
-use crate::rx::Received;
+use crate::packet::{Data, ErrorCause, ForwardTsn, IData, IForwardTsn, Sack, cause};
+use crate::rx::{Inbox, Received, Receiver};
 use crate::tx::InvalidSack;
-use crate::{CloseReason, DropReason};
+use crate::{CloseReason, DropReason, StreamId};
 
 impl Association {
     /// Takes DATA; whether the rest of the packet is to be looked at.
     pub(super) fn handle_data(&mut self, data: &Data<'_>) -> bool {
+        self.take_data(data.stream, |receiver, inbox, drops| receiver.handle_data(data, inbox, drops))
+    }
+
+    /// Takes I-DATA; whether the rest of the packet is to be looked at.
+    pub(super) fn handle_i_data(&mut self, data: &IData<'_>) -> bool {
+        self.take_data(data.stream, |receiver, inbox, drops| receiver.handle_i_data(data, inbox, drops))
+    }
+
+    fn take_data(
+        &mut self,
+        stream: StreamId,
+        take: impl FnOnce(&mut Receiver, &mut Inbox, &mut Tally<DropReason>) -> Received,
+    ) -> bool {
         let State::Open { block, phase } = &mut self.state else {
             self.drop_for(DropReason::UnexpectedChunk);
             return false;
@@ -24,16 +39,24 @@ impl Association {
         }
         // DATA in this state is answered with SHUTDOWN again (RFC 9260 §9.2).
         let shutdown_sent = *phase == Phase::ShutdownSent;
-        let received = block.receiver.handle_data(data, &mut self.inbox, &mut self.drops);
+        let received = take(&mut block.receiver, &mut self.inbox, &mut self.drops);
         if shutdown_sent {
             block.receiver.acknowledge_now();
             self.outbox.want(Control::Shutdown);
         }
         if received == Received::Dropped(DropReason::InvalidStream) {
-            let [high, low] = data.stream.0.to_be_bytes();
+            let [high, low] = stream.0.to_be_bytes();
             self.reply_error(ErrorCause { code: cause::INVALID_STREAM, information: &[high, low, 0, 0] });
         }
         self.conclude(received)
+    }
+
+    pub(super) fn handle_i_forward_tsn(&mut self, forward: &IForwardTsn<'_>) {
+        let State::Open { block, .. } = &mut self.state else {
+            return self.drop_for(DropReason::UnexpectedChunk);
+        };
+        let received = block.receiver.handle_i_forward_tsn(forward, &mut self.inbox);
+        self.conclude(received);
     }
 
     pub(super) fn handle_forward_tsn(&mut self, forward: &ForwardTsn<'_>) {
@@ -53,6 +76,9 @@ impl Association {
                 if outcome.alive {
                     block.errors = 0;
                 }
+                if let Some(round_trip) = block.rto.smoothed() {
+                    block.receiver.measured(round_trip);
+                }
             }
             Err(InvalidSack::Old) => self.drop_for(DropReason::OldSack),
             Err(InvalidSack::Beyond) => self.drop_for(DropReason::InvalidSack),
@@ -67,6 +93,7 @@ impl Association {
             Some(round_trip) => {
                 block.errors = 0;
                 block.rto.measured(round_trip);
+                block.receiver.measured(round_trip);
             }
             None => self.drop_for(DropReason::UnknownHeartbeat),
         }
@@ -74,14 +101,14 @@ impl Association {
 
     /// What time alone causes in an open association.
     pub(super) fn data_timeout(&mut self, now: Instant) {
+        self.queue.expire(now);
         let State::Open { block, .. } = &mut self.state else { return };
         block.receiver.handle_timeout(now);
-        if block.sender.expiry().is_some_and(|at| at <= now) {
-            block.rto.back_off();
-            block.sender.handle_timeout(now, &block.rto);
-            if !self.count_error() {
-                return;
-            }
+        if block.sender.next_timeout().is_some_and(|at| at <= now)
+            && block.sender.handle_timeout(now, &mut block.rto, &mut self.queue)
+            && !self.count_error()
+        {
+            return;
         }
         let State::Open { block, .. } = &mut self.state else { return };
         if block.resets.expiry().is_some_and(|at| at <= now) {

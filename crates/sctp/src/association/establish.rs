@@ -1,6 +1,6 @@
 //! Setting up the association (RFC 9260 §5).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use antiphon_crypto::{HashAlgorithm, HmacKey};
 use antiphon_util::{Rng, Writer};
@@ -54,7 +54,7 @@ impl Association {
         let mut parameters = Vec::new();
         let mut writer = Writer::new(&mut parameters);
         write_parameter(&mut writer, parameter::STATE_COOKIE, &signed);
-        Capabilities::write_own(&mut writer);
+        self.config.capabilities().write(&mut writer);
         let room = self.config.packet_size() / 2;
         for unknown in read.unrecognized {
             if writer.len() + unknown.value.len() + 8 < room {
@@ -87,7 +87,7 @@ impl Association {
         let tie_tags = self.new_tie_tags();
         // An INIT that was sent again measures nothing (RFC 9260 §6.3.1 C5).
         let round_trip = sent_at.filter(|_| attempts == 0).map(|at| now.saturating_duration_since(at));
-        let block = Box::new(Block::new(&self.config, self.local, peer, tie_tags, round_trip));
+        let block = self.new_block(self.local, peer, tie_tags, round_trip);
         self.set_state(State::CookieEchoed { block, cookie, attempts: 0 });
         self.timers.stop(Timer::Setup);
         self.outbox.withdraw(Control::Init);
@@ -126,7 +126,7 @@ impl Association {
             self.report_stale(&cookie, over.as_micros().try_into().unwrap_or(u32::MAX));
             return false;
         }
-        self.act_on_cookie(now, action, &cookie)
+        self.act_on_cookie(age, action, &cookie)
     }
 
     /// The peer has our cookie back from us (RFC 9260 §5.1 E).
@@ -197,9 +197,9 @@ impl Association {
         }
     }
 
-    fn act_on_cookie(&mut self, _now: Instant, action: CookieAction, cookie: &Cookie) -> bool {
+    fn act_on_cookie(&mut self, age: Duration, action: CookieAction, cookie: &Cookie) -> bool {
         match action {
-            CookieAction::Establish => self.establish_from(cookie),
+            CookieAction::Establish => self.establish_from(cookie, age),
             CookieAction::Acknowledge => {
                 if let State::CookieEchoed { .. } = &self.state
                     && let State::CookieEchoed { block, .. } =
@@ -220,7 +220,8 @@ impl Association {
                 self.outbox.forget();
                 self.timers.clear();
                 self.queue.restart();
-                self.open(cookie);
+                self.open(cookie, age);
+                self.interleave();
                 self.events.push_back(Event::Restarted);
                 self.outbox.want(Control::CookieAck);
             }
@@ -233,19 +234,32 @@ impl Association {
     }
 
     /// Action B, and the passive side of the plain case.
-    fn establish_from(&mut self, cookie: &Cookie) {
+    fn establish_from(&mut self, cookie: &Cookie, age: Duration) {
         if let State::Open { block, .. } = &mut self.state {
             block.peer.tag = cookie.peer.tag;
         } else {
-            self.open(cookie);
+            self.open(cookie, age);
             self.connected();
         }
         self.outbox.want(Control::CookieAck);
     }
 
-    fn open(&mut self, cookie: &Cookie) {
+    fn new_block(
+        &mut self,
+        local: LocalInit,
+        peer: PeerInit,
+        tie_tags: TieTags,
+        round_trip: Option<Duration>,
+    ) -> Box<Block> {
+        Box::new(Block::new(&self.config, local, peer, tie_tags, round_trip, self.rng.fork()))
+    }
+
+    /// Opens the association that a cookie stands for; `age` is the cookie's.
+    fn open(&mut self, cookie: &Cookie, age: Duration) {
+        // It made one round trip, unless something was lost.
+        let round_trip = Some(age).filter(|age| *age < self.config.timing.rto_initial);
         let tie_tags = self.new_tie_tags();
-        let block = Box::new(Block::new(&self.config, cookie.local, cookie.peer, tie_tags, None));
+        let block = self.new_block(cookie.local, cookie.peer, tie_tags, round_trip);
         self.set_state(State::Open { block, phase: Phase::Established });
     }
 
@@ -258,6 +272,7 @@ impl Association {
         self.timers.stop(Timer::Setup);
         self.outbox.withdraw(Control::Init);
         self.outbox.withdraw(Control::CookieEcho);
+        self.interleave();
         if let State::Open { block, .. } = &self.state {
             let (outgoing_streams, incoming_streams) =
                 (block.peer.outgoing_streams, block.peer.incoming_streams);
@@ -268,6 +283,15 @@ impl Association {
     /// Made when it is wanted: an established association hardly ever does, and the key is a kilobyte.
     fn cookie_key(&self) -> HmacKey {
         self.config.provider.hmac_key(HashAlgorithm::Sha256, &self.cookie_secret)
+    }
+
+    /// Lets messages alternate where both ends can.
+    fn interleave(&mut self) {
+        if let State::Open { block, .. } = &self.state
+            && block.interleaves(&self.config)
+        {
+            self.queue.interleave(block.sender.peer_window() / 2);
+        }
     }
 
     fn peer_init(&self, init: &Init<'_>, capabilities: Capabilities) -> PeerInit {

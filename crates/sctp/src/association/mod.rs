@@ -32,7 +32,7 @@ use tracing::{debug, trace};
 use self::block::Block;
 use self::cookie::LocalInit;
 use self::transmit::{Control, Outbox};
-use crate::packet::{Chunk, Header, Packet, PacketError};
+use crate::packet::{Checksum, Chunk, Header, Packet, PacketError};
 use crate::rx::Inbox;
 use crate::tx::SendQueue;
 use crate::{
@@ -130,6 +130,7 @@ impl Association {
     pub fn new(config: Config, mut rng: Rng) -> Self {
         let cookie_secret = Secret::new(rng.array::<32>().to_vec());
         let local = LocalInit { tag: establish::new_tag(&mut rng), initial_tsn: rng.u32() };
+        let queue = SendQueue::new(config.scheduling);
         Self {
             config,
             rng,
@@ -137,7 +138,7 @@ impl Association {
             origin: None,
             local,
             state: State::Idle,
-            queue: SendQueue::default(),
+            queue,
             refused: false,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
@@ -161,7 +162,8 @@ impl Association {
     /// Handles one packet that DTLS opened.
     pub fn handle_datagram(&mut self, now: Instant, packet: &[u8]) {
         self.origin.get_or_insert(now);
-        let parsed = match Packet::parse(packet) {
+        let checksum = if self.config.zero_checksum { Checksum::MayBeZero } else { Checksum::Required };
+        let parsed = match Packet::parse_with(packet, checksum) {
             Ok(parsed) => parsed,
             Err(PacketError::Checksum) => return self.drop_for(DropReason::Checksum),
             Err(PacketError::Header(_)) => return self.drop_for(DropReason::Malformed),
@@ -182,7 +184,7 @@ impl Association {
                 self.drop_for(DropReason::VerificationTag);
                 break;
             }
-            data |= matches!(chunk, Chunk::Data(_));
+            data |= matches!(chunk, Chunk::Data(_) | Chunk::IData(_));
             if !self.handle_chunk(now, verification_tag, chunk) {
                 break;
             }
@@ -247,10 +249,10 @@ impl Association {
     }
 
     /// Takes the next message of `stream`. Messages that are not read hold the peer's window.
-    pub fn read(&mut self, _now: Instant, stream: StreamId) -> Option<Message> {
+    pub fn read(&mut self, now: Instant, stream: StreamId) -> Option<Message> {
         let message = self.inbox.pop(stream)?;
         if let State::Open { block, .. } = &mut self.state {
-            block.receiver.handle_read(&self.inbox);
+            block.receiver.handle_read(now, message.payload.len(), &self.inbox);
         }
         Some(message)
     }
@@ -259,6 +261,12 @@ impl Association {
     /// It is 0 at first.
     pub fn set_buffered_amount_low_threshold(&mut self, stream: StreamId, threshold: usize) {
         self.queue.set_low_threshold(stream, threshold);
+    }
+
+    /// Sets the weight of `stream` among the others (RFC 8260 §3.6), 256 at first. The W3C's priorities are 128, 256, 512
+    /// and 1,024 (RFC 8831 §6.4).
+    pub fn set_stream_weight(&mut self, stream: StreamId, weight: u16) {
+        self.queue.set_weight(stream, weight);
     }
 
     /// Sets the largest message that the peer takes, in bytes, once its description told.
@@ -293,7 +301,8 @@ impl Association {
             State::Open { block, .. } => block.next_timeout(),
             State::Idle | State::CookieWait { .. } | State::CookieEchoed { .. } | State::Ended => None,
         };
-        self.timers.next().into_iter().chain(block).min()
+        let deadline = self.queue.next_deadline().filter(|_| !matches!(self.state, State::Ended));
+        [self.timers.next(), block, deadline].into_iter().flatten().min()
     }
 
     /// Where the association stands.
@@ -326,9 +335,7 @@ impl Association {
     /// Whether nothing that `send` accepted still waits to be sent or acknowledged.
     pub fn is_delivered(&self) -> bool {
         let acknowledged = match &self.state {
-            State::Open { block, .. } | State::CookieEchoed { block, .. } => {
-                block.sender.is_idle() && !block.sender.is_cutting()
-            }
+            State::Open { block, .. } | State::CookieEchoed { block, .. } => block.sender.is_idle(),
             State::Idle | State::CookieWait { .. } | State::Ended => true,
         };
         acknowledged && self.queue.is_empty()
@@ -347,6 +354,12 @@ impl Association {
             statistics.chunks_retransmitted = counts.retransmitted;
             statistics.timeouts = counts.timeouts;
             statistics.fast_recoveries = counts.fast_recoveries;
+            statistics.tail_probes = counts.tail_probes;
+            statistics.spurious_recoveries = counts.spurious_recoveries;
+            statistics.least_round_trip_time = block.sender.least_round_trip();
+            statistics.pacing_rate = block.sender.pacing_rate(&block.rto).map(|rate| rate as u64);
+            statistics.receive_window = block.receiver.window_size();
+            statistics.interleaving = block.interleaves(&self.config);
             statistics.messages_abandoned = block.sender.abandoned_messages();
             statistics.congestion_window = block.sender.congestion_window();
             statistics.in_flight = block.sender.in_flight();
@@ -362,6 +375,9 @@ impl Association {
     fn handle_chunk(&mut self, now: Instant, tag: u32, chunk: Chunk<'_>) -> bool {
         match chunk {
             Chunk::Data(data) => return self.handle_data(&data),
+            Chunk::IData(data) => return self.handle_i_data(&data),
+            Chunk::IForwardTsn(forward) => self.handle_i_forward_tsn(&forward),
+            Chunk::Pad(_) => {}
             Chunk::Sack(sack) => self.handle_sack(now, &sack),
             Chunk::Init(init) => self.handle_init(now, &init),
             Chunk::InitAck(init) => self.handle_init_ack(now, &init),

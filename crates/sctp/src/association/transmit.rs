@@ -9,8 +9,7 @@ use super::establish::new_tag;
 use super::{Association, Phase, State, Timer};
 use crate::DropReason;
 use crate::packet::{
-    Capabilities, Causes, Chunk, ErrorCause, HEADER_LEN, Header, OutgoingReset, PacketWriter, Parameters,
-    kind, write_chunk,
+    Causes, Chunk, ErrorCause, HEADER_LEN, Header, OutgoingReset, PacketWriter, Parameters, kind, write_chunk,
 };
 
 /// What is to be sent beside data: control chunks that are wanted, each once, and answers.
@@ -108,7 +107,7 @@ impl Association {
             return Some(len);
         }
         let State::Open { block, .. } = &self.state else { return None };
-        let tag = block.peer.tag;
+        let (tag, zero_checksum) = (block.peer.tag, block.peer.capabilities.zero_checksum);
         let start = buf.len();
         let header = self.header(tag);
         let mut packet = PacketWriter::new(buf, header, self.config.packet_size());
@@ -120,7 +119,9 @@ impl Association {
             buf.truncate(start);
             return None;
         }
-        Some(packet.finish())
+        // What the peer announced says what it takes, whatever it sends itself (RFC 9653 §5.1).
+        let without = zero_checksum && self.config.zero_checksum;
+        Some(if without { packet.finish_without_checksum() } else { packet.finish() })
     }
 
     /// Packets that hold one chunk and have a tag of their own.
@@ -133,7 +134,7 @@ impl Association {
         }
         if self.outbox.take(Control::Init) {
             let mut parameters = Vec::new();
-            Capabilities::write_own(&mut Writer::new(&mut parameters));
+            self.config.capabilities().write(&mut Writer::new(&mut parameters));
             let init = self.own_init(self.local, Parameters::written(&parameters));
             self.setup_sent(now);
             // INIT goes out under tag 0 (RFC 9260 §8.5.1 A).
@@ -190,7 +191,7 @@ impl Association {
         let sends = matches!(phase, Phase::Established | Phase::ShutdownPending | Phase::ShutdownReceived);
         let receiver = &mut block.receiver;
         let sack = receiver.wants_sack()
-            || (sends && receiver.has_sack() && block.sender.has_data(now, &mut self.queue));
+            || (sends && receiver.has_sack() && block.sender.has_data(now, &block.rto, &mut self.queue));
         if sack && packet.remaining() >= 16 {
             receiver.write_sack(packet, &self.inbox);
         }

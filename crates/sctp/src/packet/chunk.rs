@@ -2,9 +2,9 @@
 
 use antiphon_util::{ParseError, Reader, Writer};
 
-use super::{Causes, Data, ForwardTsn, Init, ReConfig, Sack};
+use super::{Causes, Data, ForwardTsn, IData, IForwardTsn, Init, ReConfig, Sack};
 
-/// Chunk types (RFC 9260 §3.2, RFC 3758 §3.2, RFC 6525 §3.1).
+/// Chunk types (RFC 9260 §3.2, RFC 3758 §3.2, RFC 4820 §3, RFC 6525 §3.1, RFC 8260 §2).
 #[allow(missing_docs, reason = "the names are those of the registry")]
 pub mod kind {
     pub const DATA: u8 = 0;
@@ -20,8 +20,11 @@ pub mod kind {
     pub const COOKIE_ECHO: u8 = 10;
     pub const COOKIE_ACK: u8 = 11;
     pub const SHUTDOWN_COMPLETE: u8 = 14;
+    pub const I_DATA: u8 = 0x40;
     pub const RE_CONFIG: u8 = 0x82;
+    pub const PAD: u8 = 0x84;
     pub const FORWARD_TSN: u8 = 0xc0;
+    pub const I_FORWARD_TSN: u8 = 0xc2;
 }
 
 /// Flag of ABORT and SHUTDOWN COMPLETE: the tag is the sender's own, reflected (RFC 9260 §8.5.1).
@@ -121,6 +124,12 @@ pub enum Chunk<'a> {
     },
     /// Skips abandoned TSNs.
     ForwardTsn(ForwardTsn<'a>),
+    /// User data that may alternate with that of other messages.
+    IData(IData<'a>),
+    /// Skips abandoned messages.
+    IForwardTsn(IForwardTsn<'a>),
+    /// Makes a packet longer; of so many bytes.
+    Pad(usize),
     /// Resets or adds streams.
     ReConfig(ReConfig<'a>),
     /// A type not known here.
@@ -147,6 +156,9 @@ impl<'a> Chunk<'a> {
             kind::COOKIE_ACK => Chunk::CookieAck,
             kind::SHUTDOWN_COMPLETE => Chunk::ShutdownComplete { reflected: raw.flags & REFLECTED != 0 },
             kind::FORWARD_TSN => Chunk::ForwardTsn(ForwardTsn::parse(&mut reader)?),
+            kind::I_DATA => Chunk::IData(IData::parse(raw.flags, &mut reader)?),
+            kind::I_FORWARD_TSN => Chunk::IForwardTsn(IForwardTsn::parse(&mut reader)?),
+            kind::PAD => Chunk::Pad(raw.value.len()),
             kind::RE_CONFIG => Chunk::ReConfig(ReConfig::parse(&mut reader)?),
             _ => Chunk::Unknown(raw),
         })
@@ -173,6 +185,12 @@ impl<'a> Chunk<'a> {
                 write_chunk(out, kind::SHUTDOWN_COMPLETE, u8::from(*reflected), &[]);
             }
             Chunk::ForwardTsn(forward) => forward.write(out),
+            Chunk::IData(data) => data.write(out),
+            Chunk::IForwardTsn(forward) => forward.write(out),
+            Chunk::Pad(len) => {
+                write_chunk_header(out, kind::PAD, 0, *len);
+                out.zeros(len.next_multiple_of(4));
+            }
             Chunk::ReConfig(reconfig) => reconfig.write(out),
             Chunk::Unknown(raw) => write_chunk(out, raw.kind, raw.flags, raw.value),
         }

@@ -64,24 +64,45 @@ pub struct Capabilities {
     pub forward_tsn: bool,
     /// Stream reset (RFC 6525).
     pub reconfig: bool,
+    /// Interleaving of messages (RFC 8260).
+    pub interleaving: bool,
+    /// Packets without checksum may be sent to this end, since DTLS finds errors (RFC 9653).
+    pub zero_checksum: bool,
 }
 
 impl Capabilities {
-    /// Both as one byte, for the state cookie.
+    /// All as one byte, for the state cookie.
     pub(crate) fn to_bits(self) -> u8 {
-        u8::from(self.forward_tsn) | u8::from(self.reconfig) << 1
+        let flags = [self.forward_tsn, self.reconfig, self.interleaving, self.zero_checksum];
+        flags.iter().rev().fold(0, |bits, flag| bits << 1 | u8::from(*flag))
     }
 
     pub(crate) fn from_bits(bits: u8) -> Self {
-        Self { forward_tsn: bits & 1 != 0, reconfig: bits & 2 != 0 }
+        let flag = |at: u8| bits & 1 << at != 0;
+        Self { forward_tsn: flag(0), reconfig: flag(1), interleaving: flag(2), zero_checksum: flag(3) }
     }
 
-    /// Appends the parameters that announce what is implemented here.
-    pub(crate) fn write_own(out: &mut Writer<'_>) {
-        write_parameter(out, parameter::FORWARD_TSN_SUPPORTED, &[]);
-        write_parameter(out, parameter::SUPPORTED_EXTENSIONS, &[kind::RE_CONFIG, kind::FORWARD_TSN]);
+    /// Appends the parameters that announce these extensions.
+    pub fn write(self, out: &mut Writer<'_>) {
+        if self.forward_tsn {
+            write_parameter(out, parameter::FORWARD_TSN_SUPPORTED, &[]);
+        }
+        let chunks = [
+            (self.reconfig, kind::RE_CONFIG),
+            (self.forward_tsn, kind::FORWARD_TSN),
+            (self.interleaving, kind::I_DATA),
+            (self.interleaving && self.forward_tsn, kind::I_FORWARD_TSN),
+        ];
+        let supported: Vec<u8> = chunks.iter().filter(|(can, _)| *can).map(|(_, kind)| *kind).collect();
+        write_parameter(out, parameter::SUPPORTED_EXTENSIONS, &supported);
+        if self.zero_checksum {
+            write_parameter(out, parameter::ZERO_CHECKSUM, &DTLS_DETECTS_ERRORS.to_be_bytes());
+        }
     }
 }
+
+/// The alternate error detection method of RFC 9653 §4 that is SCTP over DTLS.
+const DTLS_DETECTS_ERRORS: u32 = 1;
 
 /// What the parameters of an INIT or INIT ACK say.
 #[derive(Debug, Default)]
@@ -108,6 +129,10 @@ impl<'a> InitParameters<'a> {
                 parameter::SUPPORTED_EXTENSIONS => {
                     read.capabilities.forward_tsn |= raw.value.contains(&kind::FORWARD_TSN);
                     read.capabilities.reconfig |= raw.value.contains(&kind::RE_CONFIG);
+                    read.capabilities.interleaving |= raw.value.contains(&kind::I_DATA);
+                }
+                parameter::ZERO_CHECKSUM => {
+                    read.capabilities.zero_checksum = raw.value == DTLS_DETECTS_ERRORS.to_be_bytes();
                 }
                 // Addresses, cookie preservative, ECN, host name, address types, authentication: of no use over DTLS.
                 5 | 6 | 8 | 9 | 11 | 12 | 0x8000 | 0x8002..=0x8004 => {}

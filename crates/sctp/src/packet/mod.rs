@@ -15,10 +15,10 @@ mod sack;
 use antiphon_util::{ParseError, Reader, Writer};
 
 pub use chunk::{Chunk, Chunks, RawChunk, kind, write_chunk};
-pub(crate) use data::DATA_HEADER_LEN;
-pub use data::Data;
+pub(crate) use data::{DATA_HEADER_LEN, Fragment, I_DATA_HEADER_LEN};
+pub use data::{Data, IData};
 pub use error::{Causes, ErrorCause, cause};
-pub use forward_tsn::ForwardTsn;
+pub use forward_tsn::{ForwardTsn, IForwardTsn};
 pub use init::{Capabilities, Init, InitParameters};
 pub use parameters::{Parameters, RawParameter, Unknown, parameter, unknown, write_parameter};
 pub use reconfig::{IncomingReset, OutgoingReset, ReConfig, Reconfiguration, ResetResult};
@@ -55,6 +55,15 @@ pub enum PacketError {
     Checksum,
 }
 
+/// What is asked of a packet's checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checksum {
+    /// It is there and right.
+    Required,
+    /// It is right, or zero in a packet other than one with INIT (RFC 9653).
+    MayBeZero,
+}
+
 /// A packet whose checksum is right.
 #[derive(Debug, Clone, Copy)]
 pub struct Packet<'a> {
@@ -69,6 +78,14 @@ impl<'a> Packet<'a> {
     /// # Errors
     /// Where `bytes` is too short or the checksum wrong.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, PacketError> {
+        Self::parse_with(bytes, Checksum::Required)
+    }
+
+    /// Reads the header of `bytes` and verifies the checksum as asked.
+    ///
+    /// # Errors
+    /// Where `bytes` is too short or the checksum wrong.
+    pub fn parse_with(bytes: &'a [u8], required: Checksum) -> Result<Self, PacketError> {
         let mut reader = Reader::new(bytes);
         let header = Header {
             source_port: reader.u16()?,
@@ -77,7 +94,9 @@ impl<'a> Packet<'a> {
         };
         // The checksum is the only field in little-endian order (RFC 9260 §6.8).
         let checksum = u32::from_le_bytes(reader.array()?);
-        if checksum != checksum_of_received(bytes) {
+        // INIT, which alone has no tag, always has one (RFC 9653 §5.3).
+        let absent = checksum == 0 && required == Checksum::MayBeZero && header.verification_tag != 0;
+        if !absent && checksum != checksum_of_received(bytes) {
             return Err(PacketError::Checksum);
         }
         Ok(Self { header, chunks: reader })
@@ -121,6 +140,11 @@ impl<'a> PacketWriter<'a> {
     /// Where chunks are written; they have to keep to [`Self::remaining`] and end on a multiple of 4.
     pub fn chunks(&mut self) -> &mut Writer<'a> {
         &mut self.writer
+    }
+
+    /// Leaves the checksum zero, which the peer has to have agreed to (RFC 9653 §5.2), and gives the packet's length.
+    pub(crate) fn finish_without_checksum(self) -> usize {
+        self.writer.len()
     }
 
     /// Sets the checksum and gives the packet's length.

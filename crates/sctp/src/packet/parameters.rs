@@ -2,7 +2,8 @@
 
 use antiphon_util::{ParseError, Reader, Writer};
 
-/// Parameter types (RFC 9260 §3.3.2, RFC 3758 §3.1, RFC 5061 §4.2.7, RFC 6525 §4).
+/// Parameter types (RFC 9260 §3.3.2, RFC 3758 §3.1, RFC 5061 §4.2.7, RFC 6525 §4,
+/// RFC 9653 §4).
 #[allow(missing_docs, reason = "the names are those of the registry")]
 pub mod parameter {
     pub const HEARTBEAT_INFO: u16 = 1;
@@ -14,6 +15,7 @@ pub mod parameter {
     pub const RECONFIG_RESPONSE: u16 = 16;
     pub const ADD_OUTGOING: u16 = 17;
     pub const ADD_INCOMING: u16 = 18;
+    pub const ZERO_CHECKSUM: u16 = 0x8001;
     pub const SUPPORTED_EXTENSIONS: u16 = 0x8008;
     pub const FORWARD_TSN_SUPPORTED: u16 = 0xc000;
 }

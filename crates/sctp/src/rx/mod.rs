@@ -3,12 +3,15 @@
 mod ack;
 mod ahead;
 mod inbox;
+mod interleaved;
+mod order;
 mod receiver;
+mod window;
 
 pub(crate) use inbox::Inbox;
-pub(crate) use receiver::{Received, Receiver};
+pub(crate) use receiver::{Received, Receiver, ReceiverConfig};
 
-use crate::packet::Data;
+use crate::packet::{Data, IData};
 use crate::{PayloadProtocolId, StreamId};
 
 /// What is charged against the receive window for a message or fragment beside its bytes, so that many small ones
@@ -16,11 +19,18 @@ use crate::{PayloadProtocolId, StreamId};
 pub(crate) const OVERHEAD: usize = 64;
 
 /// To which message a fragment belongs, as far as its header says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct MessageKey {
     stream: StreamId,
-    ssn: u16,
+    /// Message identifier, or stream sequence number where the message came as DATA.
+    mid: u32,
     unordered: bool,
+}
+
+impl MessageKey {
+    fn of(data: &IData<'_>) -> Self {
+        Self { stream: data.stream, mid: data.mid, unordered: data.unordered }
+    }
 }
 
 /// A DATA chunk's header without its TSN.
@@ -38,7 +48,7 @@ impl FragmentHeader {
             key: MessageKey {
                 stream: data.stream,
                 // Of no meaning where the message is unordered (RFC 9260 §3.3.1).
-                ssn: if data.unordered { 0 } else { data.ssn },
+                mid: if data.unordered { 0 } else { data.ssn.into() },
                 unordered: data.unordered,
             },
             ppid: data.ppid,

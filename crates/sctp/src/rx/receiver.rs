@@ -1,6 +1,5 @@
-//! DATA and FORWARD TSN received: acknowledgement state, reassembly, order within streams.
+//! DATA, I-DATA and FORWARD TSN received: acknowledgement state, reassembly, order within streams.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use antiphon_util::Tally;
@@ -8,21 +7,25 @@ use bytes::Bytes;
 
 use super::ack::Acknowledgement;
 use super::ahead::{Ahead, Taken, Whole};
+use super::interleaved::{Interleaved, Joined};
+use super::order::{OldMessage, Orders};
+use super::window::Window;
 use super::{FragmentHeader, Inbox, MessageKey, OVERHEAD};
 use crate::config::Config;
-use crate::packet::{Data, ForwardTsn, GapBlock, PacketWriter, Sack};
+use crate::packet::{Data, ForwardTsn, GapBlock, IData, IForwardTsn, PacketWriter, Sack};
 use crate::ranges::Ranges;
-use crate::stream_map::StreamMap;
 use crate::tsn::Tsn;
 use crate::{DropReason, PayloadProtocolId, StreamId};
 
 /// The receiving half of an association.
 ///
 /// DATA that continues where the last one ended goes straight to the end of the message being assembled. Fragments of
-/// a message have consecutive TSNs (RFC 9260 §6.9), so that there is at most one such message.
+/// a message have consecutive TSNs (RFC 9260 §6.9), so that there is at most one such message. Fragments that come as
+/// I-DATA name their message, and join it in any order.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     bounds: Bounds,
+    window: Window,
     /// All TSNs up to this one were received or skipped.
     cumulative: Tsn,
     /// TSNs received beyond it.
@@ -31,9 +34,8 @@ pub(crate) struct Receiver {
     assembly: Option<Assembly>,
     /// Size of the last message assembled from fragments: what the next one is given room for.
     last_size: usize,
-    streams: StreamMap<Order>,
-    /// Bytes of messages that wait for earlier ones of their stream, overheads included.
-    waiting: usize,
+    interleaved: Interleaved,
+    orders: Orders,
     duplicates: Vec<u32>,
     acknowledgement: Acknowledgement,
     /// Window last told to the peer.
@@ -43,7 +45,7 @@ pub(crate) struct Receiver {
 /// What of the configuration concerns this side.
 #[derive(Debug)]
 struct Bounds {
-    window: usize,
+    interleaving: bool,
     max_message: usize,
     max_tsn_ahead: usize,
     max_gap_blocks: usize,
@@ -60,15 +62,6 @@ struct Assembly {
     bytes: Vec<u8>,
 }
 
-/// Order of one stream's messages.
-#[derive(Debug, Default)]
-struct Order {
-    /// Sequence number of the next message to deliver, extended so that it never wraps.
-    next: u64,
-    /// Later messages that wait for it.
-    waiting: BTreeMap<u64, (PayloadProtocolId, Bytes)>,
-}
-
 /// What became of DATA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Received {
@@ -80,28 +73,42 @@ pub(crate) enum Received {
     Violation(&'static str),
 }
 
+/// What a receiver is made with, beside the configuration.
+#[derive(Debug)]
+pub(crate) struct ReceiverConfig {
+    /// Streams that the peer may send on.
+    pub(crate) streams: u16,
+    /// The peer's first TSN.
+    pub(crate) initial_tsn: u32,
+    /// Whether the peer sends I-DATA.
+    pub(crate) interleaving: bool,
+    pub(crate) round_trip: Option<Duration>,
+}
+
 impl Receiver {
-    pub(crate) fn new(config: &Config, streams: u16, initial_tsn: u32) -> Self {
-        let first = Tsn::initial(initial_tsn);
+    pub(crate) fn new(config: &Config, receiver: &ReceiverConfig) -> Self {
+        let first = Tsn::initial(receiver.initial_tsn);
+        let window = Window::new(config.window(), config.limits.max_receive_window, receiver.round_trip);
         let bounds = Bounds {
-            window: config.window(),
+            interleaving: receiver.interleaving,
             max_message: config.max_incoming_message,
             max_tsn_ahead: config.limits.max_tsn_ahead.min(u16::MAX.into()),
             max_gap_blocks: config.limits.max_gap_blocks,
             max_duplicates: config.limits.max_duplicates,
-            streams,
+            streams: receiver.streams,
             ack_delay: config.timing.ack_delay,
         };
         Self {
-            advertised: bounds.window,
+            advertised: window.size(),
+            orders: Orders::new(bounds.interleaving),
             bounds,
+            window,
             cumulative: first.prev(),
             gaps: Ranges::default(),
             ahead: Ahead::new(first),
             assembly: None,
             last_size: 0,
-            streams: StreamMap::default(),
-            waiting: 0,
+            interleaved: Interleaved::default(),
             duplicates: Vec::new(),
             acknowledgement: Acknowledgement::None,
         }
@@ -114,24 +121,21 @@ impl Receiver {
         inbox: &mut Inbox,
         drops: &mut Tally<DropReason>,
     ) -> Received {
-        if data.payload.is_empty() {
-            return Received::Violation("DATA without user data");
+        if self.bounds.interleaving {
+            return Received::Violation("DATA where I-DATA was agreed on");
         }
-        let tsn = self.cumulative.extend(data.tsn);
-        if data.immediate {
-            self.acknowledgement = Acknowledgement::Now;
-        }
-        if tsn <= self.cumulative || self.gaps.contains(tsn) {
-            return self.duplicate(data.tsn);
-        }
+        let tsn = match self.admit(data.tsn, data.payload, data.immediate) {
+            Ok(tsn) => tsn,
+            Err(received) => return received,
+        };
         // A TSN beyond the streams negotiated is acknowledged, not delivered (RFC 9260 §6.5).
         let valid = data.stream.0 < self.bounds.streams;
         if tsn != self.cumulative.next() {
             return self.receive_ahead(tsn, data, valid, inbox, drops);
         }
-        if self.charged(inbox) + data.payload.len() + OVERHEAD > self.bound_in_order(inbox) {
+        if let Some(reason) = self.refusal(tsn, data.payload.len(), inbox) {
             self.acknowledgement = Acknowledgement::Now;
-            return Received::Dropped(DropReason::ReceiveBufferFull);
+            return Received::Dropped(reason);
         }
         self.cumulative = tsn;
         self.ahead.advance();
@@ -150,6 +154,49 @@ impl Receiver {
         received
     }
 
+    /// Takes one I-DATA chunk.
+    pub(crate) fn handle_i_data(
+        &mut self,
+        data: &IData<'_>,
+        inbox: &mut Inbox,
+        drops: &mut Tally<DropReason>,
+    ) -> Received {
+        if !self.bounds.interleaving {
+            return Received::Violation("I-DATA that was not agreed on");
+        }
+        let tsn = match self.admit(data.tsn, data.payload, data.immediate) {
+            Ok(tsn) => tsn,
+            Err(received) => return received,
+        };
+        let in_order = tsn == self.cumulative.next();
+        if let Some(reason) = self.refusal(tsn, data.payload.len(), inbox) {
+            self.acknowledgement = Acknowledgement::Now;
+            return Received::Dropped(reason);
+        }
+        if in_order {
+            self.cumulative = tsn;
+            if let Some(last) = self.gaps.take_front_at(tsn.next()) {
+                self.cumulative = last;
+                self.acknowledgement = Acknowledgement::Now;
+            }
+        } else {
+            self.gaps.insert(tsn, tsn, |_, _| {});
+            self.acknowledgement = Acknowledgement::Now;
+        }
+        if data.stream.0 >= self.bounds.streams {
+            return Received::Dropped(DropReason::InvalidStream);
+        }
+        match self.interleaved.insert(data, self.bounds.max_message) {
+            Joined::Held => Received::New,
+            Joined::Whole(ppid, payload) => {
+                self.deliver(MessageKey::of(data), ppid, payload, inbox, drops);
+                Received::New
+            }
+            Joined::Contradiction => Received::Violation("fragments that contradict each other"),
+            Joined::TooLarge => Received::Violation("message larger than announced"),
+        }
+    }
+
     /// Tells that a packet with DATA ended; called once a packet.
     pub(crate) fn end_of_data_packet(&mut self, now: Instant) {
         if self.gaps.is_empty() {
@@ -166,33 +213,48 @@ impl Receiver {
         inbox: &mut Inbox,
         drops: &mut Tally<DropReason>,
     ) -> Received {
-        self.acknowledgement = Acknowledgement::Now;
-        let to = self.cumulative.extend(forward.new_cumulative_tsn);
-        if to <= self.cumulative {
+        if self.bounds.interleaving {
+            return Received::Violation("FORWARD TSN where I-FORWARD-TSN was agreed on");
+        }
+        if !self.skip_to(forward.new_cumulative_tsn) {
             return Received::Dropped(DropReason::DuplicateData);
         }
         self.assembly = None;
-        self.cumulative = to;
-        self.gaps.remove_through(to);
-        self.ahead.skip_to(to.next());
+        self.ahead.skip_to(self.cumulative.next());
         for (stream, ssn) in forward.skipped() {
             if stream.0 < self.bounds.streams {
-                self.skip_messages(stream, ssn, inbox);
+                self.orders.skip(stream, ssn.into(), inbox);
             }
         }
         self.drain(inbox, drops)
     }
 
+    /// Skips what the peer abandoned (RFC 8260 §2.3).
+    pub(crate) fn handle_i_forward_tsn(&mut self, forward: &IForwardTsn<'_>, inbox: &mut Inbox) -> Received {
+        if !self.bounds.interleaving {
+            return Received::Violation("I-FORWARD-TSN that was not agreed on");
+        }
+        if !self.skip_to(forward.new_cumulative_tsn) {
+            return Received::Dropped(DropReason::DuplicateData);
+        }
+        for (stream, unordered, mid) in
+            forward.skipped().filter(|(stream, ..)| stream.0 < self.bounds.streams)
+        {
+            self.interleaved.skip(stream, unordered, mid);
+            if !unordered {
+                self.orders.skip(stream, mid, inbox);
+            }
+        }
+        if let Some(last) = self.gaps.take_front_at(self.cumulative.next()) {
+            self.cumulative = last;
+        }
+        Received::New
+    }
+
     /// The peer starts these streams afresh; without any, all (RFC 6525 §5.2.2).
     pub(crate) fn reset_streams(&mut self, streams: &[StreamId]) {
-        let waiting = |order: Order| order.waiting.values().map(|(_, b)| b.len() + OVERHEAD).sum::<usize>();
-        if streams.is_empty() {
-            self.waiting = 0;
-            self.streams.clear();
-        }
-        for stream in streams {
-            self.waiting -= self.streams.remove(stream).map_or(0, waiting);
-        }
+        self.interleaved.reset(streams);
+        self.orders.reset(streams);
     }
 
     /// Asks for a SACK at the next opportunity.
@@ -200,14 +262,20 @@ impl Receiver {
         self.acknowledgement = Acknowledgement::Now;
     }
 
-    /// Messages were read: a window that opened by a quarter, or again, is worth telling.
-    pub(crate) fn handle_read(&mut self, inbox: &Inbox) {
-        let window = self.window(inbox);
+    /// A message of `len` bytes was read: a window that opened by a quarter, or again, is worth telling.
+    pub(crate) fn handle_read(&mut self, now: Instant, len: usize, inbox: &Inbox) {
+        self.window.handle_read(now, len + OVERHEAD);
+        let (window, size) = (self.room(inbox), self.window.size());
         let opened = window.saturating_sub(self.advertised);
-        let was_closed = self.advertised < self.bounds.window / 8;
-        if opened > self.bounds.window / 4 || (was_closed && opened > self.bounds.window / 16) {
+        let was_closed = self.advertised < size / 8;
+        if opened > size / 4 || (was_closed && opened > size / 16) {
             self.acknowledgement = Acknowledgement::Now;
         }
+    }
+
+    /// The round trip was measured.
+    pub(crate) fn measured(&mut self, round_trip: Duration) {
+        self.window.measured(round_trip);
     }
 
     /// Whether a SACK is to be sent even if nothing else is.
@@ -235,7 +303,7 @@ impl Receiver {
     /// Appends a SACK of what is known; needs 16 bytes at least.
     pub(crate) fn write_sack(&mut self, packet: &mut PacketWriter<'_>, inbox: &Inbox) {
         let room = packet.remaining();
-        self.advertised = self.window(inbox);
+        self.advertised = self.room(inbox);
         let offset = |tsn: Tsn| tsn.since(self.cumulative).and_then(|by| u16::try_from(by).ok());
         let gaps = self
             .gaps
@@ -255,18 +323,63 @@ impl Receiver {
     /// Bytes held, overheads included.
     pub(crate) fn charged(&self, inbox: &Inbox) -> usize {
         let assembling = self.assembly.as_ref().map_or(0, |assembly| assembly.bytes.len());
-        inbox.charged() + self.ahead.charged() + self.waiting + assembling
+        inbox.charged()
+            + self.ahead.charged()
+            + self.interleaved.charged()
+            + self.orders.charged()
+            + assembling
     }
 
-    /// Bytes that may be held once the next fragment in order is taken. Beyond the window where only that fragment can
-    /// free what is held: behind the first gap, or in a message of which nothing can be read yet.
-    fn bound_in_order(&self, inbox: &Inbox) -> usize {
-        let frees_others = !self.gaps.is_empty() || inbox.charged() == 0;
-        if frees_others { 2 * self.bounds.window } else { self.bounds.window }
+    /// The bytes that may be received now.
+    pub(crate) fn room(&self, inbox: &Inbox) -> usize {
+        self.window.size().saturating_sub(self.charged(inbox))
     }
 
-    fn window(&self, inbox: &Inbox) -> usize {
-        self.bounds.window.saturating_sub(self.charged(inbox))
+    /// The window, whatever is held.
+    pub(crate) fn window_size(&self) -> usize {
+        self.window.size()
+    }
+
+    /// The TSN in full, of DATA that was not received before.
+    fn admit(&mut self, tsn: u32, payload: &[u8], immediate: bool) -> Result<Tsn, Received> {
+        if payload.is_empty() {
+            return Err(Received::Violation("DATA without user data"));
+        }
+        let full = self.cumulative.extend(tsn);
+        if immediate {
+            self.acknowledgement = Acknowledgement::Now;
+        }
+        if full <= self.cumulative || self.gaps.contains(full) {
+            return Err(self.duplicate(tsn));
+        }
+        Ok(full)
+    }
+
+    /// Why a fragment of `len` bytes cannot be taken.
+    fn refusal(&self, tsn: Tsn, len: usize, inbox: &Inbox) -> Option<DropReason> {
+        let in_order = tsn == self.cumulative.next();
+        let distance = tsn.since(self.cumulative).unwrap_or(usize::MAX);
+        let many = self.gaps.len() >= self.bounds.max_gap_blocks && self.gaps.is_apart(tsn);
+        if !in_order && (distance > self.bounds.max_tsn_ahead || many) {
+            return Some(DropReason::DataTooFarAhead);
+        }
+        // Beyond the window where only this fragment can free what is held: behind the first gap, or in a message while
+        // nothing can be read.
+        let frees_others = in_order && (!self.gaps.is_empty() || inbox.charged() == 0);
+        let bound = if frees_others { 2 * self.window.size() } else { self.window.size() };
+        (self.charged(inbox) + len + OVERHEAD > bound).then_some(DropReason::ReceiveBufferFull)
+    }
+
+    /// Moves the cumulative point to a TSN that the peer gave; whether it moved.
+    fn skip_to(&mut self, tsn: u32) -> bool {
+        self.acknowledgement = Acknowledgement::Now;
+        let to = self.cumulative.extend(tsn);
+        if to <= self.cumulative {
+            return false;
+        }
+        self.cumulative = to;
+        self.gaps.remove_through(to);
+        true
     }
 
     fn duplicate(&mut self, tsn: u32) -> Received {
@@ -287,13 +400,8 @@ impl Receiver {
         drops: &mut Tally<DropReason>,
     ) -> Received {
         self.acknowledgement = Acknowledgement::Now;
-        let distance = tsn.since(self.cumulative).unwrap_or(usize::MAX);
-        let many = self.gaps.len() >= self.bounds.max_gap_blocks && self.gaps.is_apart(tsn);
-        if distance > self.bounds.max_tsn_ahead || many {
-            return Received::Dropped(DropReason::DataTooFarAhead);
-        }
-        if self.charged(inbox) + data.payload.len() + OVERHEAD > self.bounds.window {
-            return Received::Dropped(DropReason::ReceiveBufferFull);
+        if let Some(reason) = self.refusal(tsn, data.payload.len(), inbox) {
+            return Received::Dropped(reason);
         }
         self.gaps.insert(tsn, tsn, |_, _| {});
         let mut header = FragmentHeader::of(data);
@@ -322,7 +430,7 @@ impl Receiver {
                     Received::Dropped(reason) => drops.count(reason),
                     violation @ Received::Violation(_) => return violation,
                 },
-                Some(Taken::Done) => {}
+                Some(Taken::Done) => self.break_off(inbox, drops),
                 None => self.ahead.advance(),
             }
         }
@@ -338,14 +446,7 @@ impl Receiver {
         drops: &mut Tally<DropReason>,
     ) -> Received {
         if header.beginning {
-            if let Some(Assembly { key, .. }) = self.assembly.take() {
-                // The peer broke a message off and began another. dcsctp does it to a message that expires while it
-                // is being sent, without FORWARD TSN; later ones of the stream must not wait for it.
-                drops.count(DropReason::OrphanFragment);
-                if !key.unordered {
-                    self.skip_messages(key.stream, key.ssn, inbox);
-                }
-            }
+            self.break_off(inbox, drops);
             if header.ending {
                 if payload.len() > self.bounds.max_message {
                     return Received::Violation("message larger than announced");
@@ -360,6 +461,10 @@ impl Receiver {
         }
         let Some(assembly) = self.assembly.as_mut().filter(|assembly| assembly.key == header.key) else {
             self.assembly = None;
+            if !header.key.unordered {
+                // Its beginning will not come any more, and nothing may wait for it.
+                self.orders.skip(header.key.stream, header.key.mid, inbox);
+            }
             return Received::Dropped(DropReason::OrphanFragment);
         };
         if assembly.bytes.len() + payload.len() > self.bounds.max_message {
@@ -378,7 +483,17 @@ impl Receiver {
         Received::New
     }
 
-    /// Hands a whole message to the inbox, or lets it wait for earlier ones of its stream.
+    /// Another message follows the one being assembled: the peer broke it off. dcsctp does it to a message that expires
+    /// while it is being sent, without FORWARD TSN; later ones of the stream must not wait for it.
+    fn break_off(&mut self, inbox: &mut Inbox, drops: &mut Tally<DropReason>) {
+        let Some(Assembly { key, .. }) = self.assembly.take() else { return };
+        drops.count(DropReason::OrphanFragment);
+        if !key.unordered {
+            self.orders.skip(key.stream, key.mid, inbox);
+        }
+    }
+
+    /// Hands a whole message on.
     fn deliver(
         &mut self,
         key: MessageKey,
@@ -387,62 +502,8 @@ impl Receiver {
         inbox: &mut Inbox,
         drops: &mut Tally<DropReason>,
     ) {
-        if key.unordered {
-            inbox.push(key.stream, ppid, payload);
-            return;
-        }
-        let order = self.streams.entry(key.stream).or_default();
-        let Some(ssn) = order.extend(key.ssn) else {
+        if let Err(OldMessage) = self.orders.deliver(key, ppid, payload, inbox) {
             drops.count(DropReason::OldMessage);
-            return;
-        };
-        if ssn != order.next {
-            let charge = payload.len() + OVERHEAD;
-            match order.waiting.entry(ssn) {
-                std::collections::btree_map::Entry::Vacant(slot) => {
-                    slot.insert((ppid, payload));
-                    self.waiting += charge;
-                }
-                std::collections::btree_map::Entry::Occupied(_) => drops.count(DropReason::OldMessage),
-            }
-            return;
         }
-        order.next += 1;
-        inbox.push(key.stream, ppid, payload);
-        if !order.waiting.is_empty() {
-            self.waiting -= order.release(key.stream, inbox);
-        }
-    }
-
-    /// Messages of `stream` up to `ssn` will not come; those that did are delivered.
-    fn skip_messages(&mut self, stream: StreamId, ssn: u16, inbox: &mut Inbox) {
-        let order = self.streams.entry(stream).or_default();
-        let Some(last) = order.extend(ssn) else { return };
-        let later = order.waiting.split_off(&(last + 1));
-        for (_, (ppid, payload)) in std::mem::replace(&mut order.waiting, later) {
-            self.waiting -= payload.len() + OVERHEAD;
-            inbox.push(stream, ppid, payload);
-        }
-        order.next = last + 1;
-        self.waiting -= order.release(stream, inbox);
-    }
-}
-
-impl Order {
-    /// The sequence number `ssn` in full, `None` where it lies before the next one.
-    fn extend(&self, ssn: u16) -> Option<u64> {
-        let ahead = ssn.wrapping_sub(self.next as u16);
-        (ahead < 0x8000).then(|| self.next + u64::from(ahead))
-    }
-
-    /// Delivers what no longer waits and gives the bytes that it was charged.
-    fn release(&mut self, stream: StreamId, inbox: &mut Inbox) -> usize {
-        let mut released = 0;
-        while let Some((ppid, payload)) = self.waiting.remove(&self.next) {
-            self.next += 1;
-            released += payload.len() + OVERHEAD;
-            inbox.push(stream, ppid, payload);
-        }
-        released
     }
 }

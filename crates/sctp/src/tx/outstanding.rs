@@ -4,25 +4,25 @@ use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::time::Instant;
 
-use bytes::Bytes;
-
+use super::flight::Serial;
+use super::messages::{Cut, MessageKey, Messages};
 use super::queue::{GiveUp, Started};
-use crate::packet::{DATA_HEADER_LEN, Data};
+use crate::StreamId;
+use crate::packet::Fragment;
 use crate::ranges::Ranges;
 use crate::tsn::Tsn;
-use crate::{PayloadProtocolId, StreamId};
 
-/// Chunks by TSN and the messages that they are cut from. A chunk refers to its message by number and offset, so that
+/// Chunks by TSN and the messages that they are cut from. A chunk refers to its message by key and offset, so that
 /// neither sending nor acknowledging touches a reference count or the allocator.
 #[derive(Debug)]
 pub(super) struct Outstanding {
+    /// Bytes of a chunk before the user data.
+    header_len: usize,
     /// Cumulative TSN ack point.
     cumulative: Tsn,
     /// The first holds the TSN after `cumulative`.
     chunks: VecDeque<SentChunk>,
-    messages: VecDeque<SentMessage>,
-    /// Number of the first in `messages`.
-    first_message: u64,
+    messages: Messages,
     /// Acknowledged by gap blocks.
     acked: Ranges,
     /// Lost chunks in the order in which they were found; some may be acknowledged or abandoned since.
@@ -37,12 +37,13 @@ pub(super) struct Outstanding {
 
 #[derive(Debug)]
 struct SentChunk {
-    message: u64,
-    offset: u32,
-    len: u16,
+    message: MessageKey,
+    cut: Cut,
     transmissions: u16,
     state: ChunkState,
     ending: bool,
+    /// Packet that carried it last.
+    packet: Serial,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,28 +57,23 @@ enum ChunkState {
     Abandoned,
 }
 
-#[derive(Debug)]
-struct SentMessage {
-    stream: StreamId,
-    ppid: PayloadProtocolId,
-    payload: Bytes,
-    ssn: Option<u16>,
-    until: GiveUp,
-    first_tsn: Tsn,
-    /// Bytes that have a TSN.
-    cut: usize,
-    abandoned: bool,
-}
-
 /// What a SACK newly acknowledged.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 pub(super) struct NewlyAcked {
+    pub(super) chunks: Vec<AckedChunk>,
     /// Bytes, chunk headers included.
     pub(super) bytes: usize,
-    /// The greatest TSN.
-    pub(super) highest: Option<Tsn>,
     /// Whether the cumulative point moved.
     pub(super) cumulative_moved: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AckedChunk {
+    pub(super) tsn: Tsn,
+    pub(super) packet: Serial,
+    pub(super) transmissions: u16,
+    /// Whether it was thought lost and not sent again.
+    pub(super) was_lost: bool,
 }
 
 /// A message that was given up before all of it was cut.
@@ -88,13 +84,13 @@ pub(super) struct Uncut {
 }
 
 impl Outstanding {
-    pub(super) fn new(initial_tsn: u32) -> Self {
+    pub(super) fn new(initial_tsn: u32, header_len: usize) -> Self {
         let cumulative = Tsn::initial(initial_tsn).prev();
         Self {
+            header_len,
             cumulative,
             chunks: VecDeque::new(),
-            messages: VecDeque::new(),
-            first_message: 0,
+            messages: Messages::default(),
             acked: Ranges::default(),
             lost: VecDeque::new(),
             advanced: cumulative,
@@ -106,48 +102,28 @@ impl Outstanding {
     }
 
     /// Begins to cut a message into chunks.
-    pub(super) fn start(&mut self, message: Started) {
-        self.messages.push_back(SentMessage {
-            stream: message.stream,
-            ppid: message.ppid,
-            payload: message.payload,
-            ssn: message.ssn,
-            until: message.until,
-            first_tsn: self.next_tsn(),
-            cut: 0,
-            abandoned: false,
-        });
+    pub(super) fn start(&mut self, message: Started) -> MessageKey {
+        self.messages.insert(message)
     }
 
-    /// Bytes of the message being cut that have no TSN yet.
-    pub(super) fn uncut(&self) -> Option<usize> {
-        let message = self.messages.back()?;
-        let rest = message.payload.len() - message.cut;
-        (rest > 0 && !message.abandoned).then_some(rest)
-    }
-
-    /// Cuts the next chunk, of at most `max_len` bytes, and counts it as sent.
-    pub(super) fn cut(&mut self, max_len: usize) -> Option<Data<'_>> {
+    /// Cuts the next chunk of a message, of at most `max_len` bytes, and counts it as sent with packet `packet`.
+    pub(super) fn cut(&mut self, key: MessageKey, max_len: usize, packet: Serial) -> Option<Fragment<'_>> {
         let tsn = self.next_tsn();
-        let number = self.first_message + self.messages.len() as u64 - 1;
-        let message = self.messages.back_mut()?;
-        let offset = message.cut;
-        let len = (message.payload.len() - offset).min(max_len).min(u16::MAX.into());
-        message.cut += len;
-        let chunk = SentChunk {
-            message: number,
-            offset: offset as u32,
-            len: len as u16,
+        let message = self.messages.get_mut(key)?;
+        let cut = message.cut(max_len, tsn);
+        let ending = message.rest() == 0;
+        self.chunks.push_back(SentChunk {
+            message: key,
+            cut,
             transmissions: 1,
             state: ChunkState::InFlight,
-            ending: message.cut == message.payload.len(),
-        };
-        self.in_flight += chunk.wire_len();
-        self.in_flight_payload += len;
+            ending,
+            packet,
+        });
+        self.in_flight += wire_len(self.header_len, &cut);
+        self.in_flight_payload += usize::from(cut.len);
         self.in_flight_chunks += 1;
-        let data = message.data(tsn, &chunk);
-        self.chunks.push_back(chunk);
-        Some(data)
+        Some(self.messages.get(key)?.fragment(tsn, &cut, ending))
     }
 
     /// Acknowledges everything up to `cumulative`, which must be below [`Self::next_tsn`].
@@ -156,18 +132,11 @@ impl Outstanding {
             let Some(chunk) = self.chunks.pop_front() else { return };
             self.cumulative = self.cumulative.next();
             acked.cumulative_moved = true;
-            match chunk.state {
-                ChunkState::InFlight => {
-                    self.leave_flight(&chunk);
-                    acked.add(self.cumulative, chunk.wire_len());
-                }
-                ChunkState::Lost => acked.add(self.cumulative, chunk.wire_len()),
-                ChunkState::Acked | ChunkState::Abandoned => {}
+            if chunk.state == ChunkState::InFlight {
+                self.leave_flight(&chunk.cut);
             }
-            if chunk.ending {
-                self.messages.pop_front();
-                self.first_message += 1;
-            }
+            acked.add(self.cumulative, &chunk, self.header_len);
+            self.messages.settle(chunk.message);
         }
         self.acked.remove_through(self.cumulative);
         self.advanced = self.advanced.max(self.cumulative);
@@ -182,19 +151,14 @@ impl Outstanding {
             let Some(range) = indices(*cumulative, first, last, chunks.len()) else { return };
             let mut tsn = first;
             for chunk in chunks.range_mut(range) {
-                match chunk.state {
-                    ChunkState::InFlight => {
-                        *in_flight -= chunk.wire_len();
-                        *in_flight_payload -= usize::from(chunk.len);
-                        *in_flight_chunks -= 1;
-                        acked.add(tsn, chunk.wire_len());
-                        chunk.state = ChunkState::Acked;
-                    }
-                    ChunkState::Lost => {
-                        acked.add(tsn, chunk.wire_len());
-                        chunk.state = ChunkState::Acked;
-                    }
-                    ChunkState::Acked | ChunkState::Abandoned => {}
+                if chunk.state == ChunkState::InFlight {
+                    *in_flight -= wire_len(self.header_len, &chunk.cut);
+                    *in_flight_payload -= usize::from(chunk.cut.len);
+                    *in_flight_chunks -= 1;
+                }
+                acked.add(tsn, chunk, self.header_len);
+                if chunk.state != ChunkState::Abandoned {
+                    chunk.state = ChunkState::Acked;
                 }
                 tsn = tsn.next();
             }
@@ -218,29 +182,23 @@ impl Outstanding {
         true
     }
 
-    /// Counts chunks of `first..end` as lost that are in flight for the first time; whether there were any.
-    pub(super) fn lose_first_transmissions(&mut self, first: Tsn, end: Tsn) -> bool {
-        let first = first.max(self.cumulative.next());
-        let Some(range) = indices(self.cumulative, first, end.prev(), self.chunks.len()) else {
-            return false;
-        };
-        let (mut any, mut tsn) = (false, first);
-        for at in range {
-            let chunk = self.chunks.get_mut(at);
-            if let Some(chunk) = chunk
-                && chunk.state == ChunkState::InFlight
-                && chunk.transmissions == 1
-            {
-                chunk.state = ChunkState::Lost;
-                self.in_flight -= chunk.wire_len();
-                self.in_flight_payload -= usize::from(chunk.len);
-                self.in_flight_chunks -= 1;
-                self.lost.push_back(tsn);
-                any = true;
-            }
-            tsn = tsn.next();
+    /// Whether `tsn` is in flight, last sent with packet `packet`.
+    pub(super) fn is_in_flight(&self, tsn: Tsn, packet: Serial) -> bool {
+        self.chunk(tsn).is_some_and(|chunk| chunk.packet == packet && chunk.state == ChunkState::InFlight)
+    }
+
+    /// Counts `tsn`, which is in flight, as lost: its bytes, chunk header included.
+    pub(super) fn lose(&mut self, tsn: Tsn) -> usize {
+        let at = tsn.since(self.cumulative.next());
+        let Some(chunk) = at.and_then(|at| self.chunks.get_mut(at)) else { return 0 };
+        if chunk.state != ChunkState::InFlight {
+            return 0;
         }
-        any
+        chunk.state = ChunkState::Lost;
+        let cut = chunk.cut;
+        self.leave_flight(&cut);
+        self.lost.push_back(tsn);
+        wire_len(self.header_len, &cut)
     }
 
     /// Counts all that is in flight as lost.
@@ -257,104 +215,183 @@ impl Outstanding {
         (self.in_flight, self.in_flight_payload, self.in_flight_chunks) = (0, 0, 0);
     }
 
+    /// Takes back that chunks are lost: every transmission in flight after it.
+    pub(super) fn find_all(&mut self) -> Vec<(Tsn, Serial)> {
+        self.lost.clear();
+        let mut transmissions = Vec::new();
+        for (at, chunk) in self.chunks.iter_mut().enumerate() {
+            if chunk.state == ChunkState::Lost {
+                chunk.state = ChunkState::InFlight;
+                self.in_flight += wire_len(self.header_len, &chunk.cut);
+                self.in_flight_payload += usize::from(chunk.cut.len);
+                self.in_flight_chunks += 1;
+            }
+            if chunk.state == ChunkState::InFlight {
+                transmissions.push((self.cumulative.plus(at + 1), chunk.packet));
+            }
+        }
+        transmissions
+    }
+
     /// The first lost chunk: its length, and whether its message is to be given up instead.
     pub(super) fn next_lost(&mut self, now: Instant, partial_reliability: bool) -> Option<LostChunk> {
         loop {
             let tsn = *self.lost.front()?;
-            let chunk = tsn.since(self.cumulative.next()).and_then(|at| self.chunks.get(at));
+            let chunk = self.chunk(tsn);
             let Some(chunk) = chunk.filter(|chunk| chunk.state == ChunkState::Lost) else {
                 self.lost.pop_front();
                 continue;
             };
-            let message = self.message(chunk.message)?;
-            let give_up = partial_reliability
-                && match message.until {
-                    GiveUp::Never => false,
-                    GiveUp::Retransmissions(most) => chunk.transmissions > most,
-                    GiveUp::At(at) => at <= now,
-                };
-            return Some(LostChunk { tsn, len: chunk.len.into(), message: chunk.message, give_up });
+            let give_up = partial_reliability && !self.may_repeat(chunk, now);
+            return Some(LostChunk {
+                tsn,
+                len: chunk.cut.len.into(),
+                message: chunk.message,
+                packet: chunk.packet,
+                give_up,
+            });
         }
     }
 
-    /// Sends the first lost chunk again.
-    pub(super) fn retransmit(&mut self, lost: &LostChunk) -> Option<Data<'_>> {
+    /// Whether the chunk in flight with the greatest TSN may be sent again.
+    pub(super) fn repeats_last(&self, now: Instant, partial_reliability: bool) -> bool {
+        let last = self.chunks.iter().rfind(|chunk| chunk.state == ChunkState::InFlight);
+        last.is_some_and(|chunk| !partial_reliability || self.may_repeat(chunk, now))
+    }
+
+    /// The chunk in flight with the greatest TSN, where it may be sent again to probe the path: as lost.
+    pub(super) fn lose_last(&mut self, now: Instant, partial_reliability: bool) -> Option<LostChunk> {
+        if !self.repeats_last(now, partial_reliability) {
+            return None;
+        }
+        let at = self.chunks.iter().rposition(|chunk| chunk.state == ChunkState::InFlight)?;
+        let tsn = self.cumulative.plus(at + 1);
+        self.lose(tsn);
+        self.lost.pop_back();
+        self.lost.push_front(tsn);
+        self.next_lost(now, partial_reliability)
+    }
+
+    /// Sends the first lost chunk again, with packet `packet`.
+    pub(super) fn retransmit(&mut self, lost: &LostChunk, packet: Serial) -> Option<Fragment<'_>> {
         self.lost.pop_front();
         let at = lost.tsn.since(self.cumulative.next())?;
         let chunk = self.chunks.get_mut(at)?;
         chunk.state = ChunkState::InFlight;
         chunk.transmissions = chunk.transmissions.saturating_add(1);
-        self.in_flight += chunk.wire_len();
-        self.in_flight_payload += usize::from(chunk.len);
+        chunk.packet = packet;
+        let (cut, ending) = (chunk.cut, chunk.ending);
+        self.in_flight += wire_len(self.header_len, &cut);
+        self.in_flight_payload += usize::from(cut.len);
         self.in_flight_chunks += 1;
-        let (chunk, index) = (self.chunks.get(at)?, lost.message.checked_sub(self.first_message)?);
-        Some(self.messages.get(usize::try_from(index).ok()?)?.data(lost.tsn, chunk))
+        Some(self.messages.get(lost.message)?.fragment(lost.tsn, &cut, ending))
     }
 
-    /// Whether the message being cut has expired.
-    pub(super) fn is_cut_expired(&self, now: Instant) -> Option<u64> {
-        let message = self.messages.back()?;
-        let expired = matches!(message.until, GiveUp::At(at) if at <= now);
-        (expired && self.uncut().is_some()).then(|| self.first_message + self.messages.len() as u64 - 1)
+    /// Whether a message that is being cut, or of which something is lost, had its time.
+    pub(super) fn is_expired(&self, key: MessageKey, now: Instant) -> bool {
+        let Some(message) = self.messages.get(key).filter(|message| message.is_expired(now)) else {
+            return false;
+        };
+        let lost = |(first, last): (Tsn, Tsn)| {
+            let first = first.max(self.cumulative.next());
+            indices(self.cumulative, first, last, self.chunks.len()).is_some_and(|range| {
+                self.chunks.range(range).any(|chunk| chunk.message == key && chunk.state == ChunkState::Lost)
+            })
+        };
+        !message.abandoned && (message.rest() > 0 || message.tsns.is_some_and(lost))
     }
 
     /// Gives up a message: none of its chunks is sent again, and its rest not at all. Where its end has no TSN yet,
-    /// one is spent that FORWARD TSN can skip, so that the receiver lets go of the beginning.
-    pub(super) fn abandon(&mut self, number: u64) -> Option<Uncut> {
+    /// one is spent that FORWARD TSN can skip, so that the receiver lets go of the beginning. `settled` is told the
+    /// packets of its chunks.
+    pub(super) fn abandon(&mut self, key: MessageKey, mut settled: impl FnMut(Serial)) -> Option<Uncut> {
         let next_tsn = self.next_tsn();
-        let index = usize::try_from(number.checked_sub(self.first_message)?).ok()?;
-        let last = index + 1 == self.messages.len();
-        let message = self.messages.get_mut(index)?;
+        let message = self.messages.get_mut(key)?;
+        if message.abandoned {
+            return None;
+        }
         message.abandoned = true;
         self.abandoned_messages += 1;
-        let first = message.first_tsn.max(self.cumulative.next());
-        let rest = message.payload.len() - message.cut;
+        let rest = message.rest();
         let uncut = (rest > 0).then_some(Uncut { stream: message.stream, len: rest });
-        let range = indices(self.cumulative, first, next_tsn.prev(), self.chunks.len());
-        for at in range.into_iter().flatten() {
-            let Some(chunk) = self.chunks.get_mut(at).filter(|chunk| chunk.message == number) else { break };
+        if uncut.is_some() {
+            message.span(next_tsn);
+            message.chunks += 1;
+        }
+        let (first, last) = message.tsns?;
+        let first = first.max(self.cumulative.next());
+        let last = if uncut.is_some() { last.prev() } else { last };
+        let header_len = self.header_len;
+        for at in indices(self.cumulative, first, last, self.chunks.len()).into_iter().flatten() {
+            let Some(chunk) = self.chunks.get_mut(at).filter(|chunk| chunk.message == key) else { continue };
             if chunk.state == ChunkState::InFlight {
-                self.in_flight -= chunk.wire_len();
-                self.in_flight_payload -= usize::from(chunk.len);
+                self.in_flight -= wire_len(header_len, &chunk.cut);
+                self.in_flight_payload -= usize::from(chunk.cut.len);
                 self.in_flight_chunks -= 1;
+            }
+            if matches!(chunk.state, ChunkState::InFlight | ChunkState::Lost) {
+                settled(chunk.packet);
             }
             chunk.state = ChunkState::Abandoned;
         }
-        if last && uncut.is_some() {
+        if uncut.is_some() {
             self.chunks.push_back(SentChunk {
-                message: number,
-                offset: 0,
-                len: 0,
+                message: key,
+                cut: Cut { offset: 0, len: 0, fsn: 0 },
                 transmissions: 0,
                 state: ChunkState::Abandoned,
                 ending: true,
+                packet: 0,
             });
         }
         uncut
     }
 
-    /// Moves the advanced point over what was given up; whether the peer has to be told.
+    /// Moves the advanced point over what was given up; whether it moved.
     pub(super) fn advance(&mut self) -> bool {
+        let before = self.advanced;
         while let Some(at) = self.advanced.next().since(self.cumulative.next())
             && self.chunks.get(at).is_some_and(|chunk| chunk.state == ChunkState::Abandoned)
         {
             self.advanced = self.advanced.next();
         }
+        self.advanced > before
+    }
+
+    /// Whether the peer is still to be told of the advanced point.
+    pub(super) fn is_ahead(&self) -> bool {
         self.advanced > self.cumulative
     }
 
-    /// The point that FORWARD TSN tells, with the last sequence number skipped in each ordered stream. It lies lower
+    /// The point that FORWARD TSN tells, with the last message skipped of each kind in each stream. It lies lower
     /// where more than `max_streams` would have to be named.
-    pub(super) fn forward(&self, max_streams: usize) -> (Tsn, Vec<(StreamId, u16)>) {
-        let mut skipped: Vec<(StreamId, u16)> = Vec::new();
-        for message in self.messages.iter().take_while(|message| message.first_tsn <= self.advanced) {
-            let Some(ssn) = message.ssn.filter(|_| message.abandoned) else { continue };
-            if let Some((_, last)) = skipped.iter_mut().find(|(stream, _)| *stream == message.stream) {
-                *last = ssn;
+    pub(super) fn forward(&self, max_streams: usize, unordered_too: bool) -> (Tsn, Vec<Skipped>) {
+        let mut skipped: Vec<Skipped> = Vec::new();
+        let mut last_key = None;
+        let mut point = self.cumulative;
+        for chunk in &self.chunks {
+            if point >= self.advanced {
+                break;
+            }
+            point = point.next();
+            if last_key == Some(chunk.message) {
+                continue;
+            }
+            last_key = Some(chunk.message);
+            let Some(message) = self.messages.get(chunk.message) else { continue };
+            if !message.ordered && !unordered_too {
+                continue;
+            }
+            let (stream, unordered, mid) = (message.stream, !message.ordered, message.mid);
+            let same = |known: &Skipped| known.stream == stream && known.unordered == unordered;
+            if let Some(known) = skipped.iter_mut().find(|known| same(known)) {
+                if mid.wrapping_sub(known.mid) as i32 > 0 {
+                    known.mid = mid;
+                }
             } else if skipped.len() < max_streams {
-                skipped.push((message.stream, ssn));
+                skipped.push(Skipped { stream, unordered, mid });
             } else {
-                return (message.first_tsn.prev(), skipped);
+                return (point.prev(), skipped);
             }
         }
         (self.advanced, skipped)
@@ -371,6 +408,19 @@ impl Outstanding {
     /// The greatest TSN acknowledged, by gap block or cumulatively.
     pub(super) fn highest_acked(&self) -> Tsn {
         self.acked.last().unwrap_or(self.cumulative)
+    }
+
+    /// Whether something beyond the cumulative point is acknowledged.
+    pub(super) fn has_gaps(&self) -> bool {
+        !self.acked.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.chunks.len()
+    }
+
+    pub(super) fn has_message(&self, key: MessageKey) -> bool {
+        self.messages.get(key).is_some()
     }
 
     /// Whether nothing waits for acknowledgement.
@@ -396,18 +446,21 @@ impl Outstanding {
         self.abandoned_messages
     }
 
-    /// Whether `tsn` was acknowledged, by gap block or cumulatively.
-    pub(super) fn is_acknowledged(&self, tsn: Tsn) -> bool {
-        tsn <= self.cumulative || self.acked.contains(tsn)
+    fn may_repeat(&self, chunk: &SentChunk, now: Instant) -> bool {
+        self.messages.get(chunk.message).is_some_and(|message| match message.until {
+            GiveUp::Never => true,
+            GiveUp::Retransmissions(most) => chunk.transmissions <= most,
+            GiveUp::At(at) => at > now,
+        })
     }
 
-    fn message(&self, number: u64) -> Option<&SentMessage> {
-        self.messages.get(usize::try_from(number.checked_sub(self.first_message)?).ok()?)
+    fn chunk(&self, tsn: Tsn) -> Option<&SentChunk> {
+        self.chunks.get(tsn.since(self.cumulative.next())?)
     }
 
-    fn leave_flight(&mut self, chunk: &SentChunk) {
-        self.in_flight -= chunk.wire_len();
-        self.in_flight_payload -= usize::from(chunk.len);
+    fn leave_flight(&mut self, cut: &Cut) {
+        self.in_flight -= wire_len(self.header_len, cut);
+        self.in_flight_payload -= usize::from(cut.len);
         self.in_flight_chunks -= 1;
     }
 }
@@ -418,40 +471,42 @@ pub(super) struct LostChunk {
     pub(super) tsn: Tsn,
     /// Bytes of user data.
     pub(super) len: usize,
-    pub(super) message: u64,
+    pub(super) message: MessageKey,
+    /// Packet that carried it last.
+    pub(super) packet: Serial,
     /// Whether the message is to be given up.
     pub(super) give_up: bool,
 }
 
+/// Messages up to this one are skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Skipped {
+    pub(super) stream: StreamId,
+    pub(super) unordered: bool,
+    pub(super) mid: u32,
+}
+
 impl NewlyAcked {
-    fn add(&mut self, tsn: Tsn, bytes: usize) {
-        self.bytes += bytes;
-        self.highest = self.highest.max(Some(tsn));
+    pub(super) fn clear(&mut self) {
+        self.chunks.clear();
+        (self.bytes, self.cumulative_moved) = (0, false);
+    }
+
+    fn add(&mut self, tsn: Tsn, chunk: &SentChunk, header_len: usize) {
+        let was_lost = match chunk.state {
+            ChunkState::InFlight => false,
+            ChunkState::Lost => true,
+            ChunkState::Acked | ChunkState::Abandoned => return,
+        };
+        self.bytes += wire_len(header_len, &chunk.cut);
+        let (packet, transmissions) = (chunk.packet, chunk.transmissions);
+        self.chunks.push(AckedChunk { tsn, packet, transmissions, was_lost });
     }
 }
 
-impl SentChunk {
-    /// Bytes that it takes in a packet.
-    fn wire_len(&self) -> usize {
-        DATA_HEADER_LEN + usize::from(self.len).next_multiple_of(4)
-    }
-}
-
-impl SentMessage {
-    fn data(&self, tsn: Tsn, chunk: &SentChunk) -> Data<'_> {
-        let from = chunk.offset as usize;
-        Data {
-            tsn: tsn.wire(),
-            stream: self.stream,
-            ssn: self.ssn.unwrap_or(0),
-            ppid: self.ppid,
-            beginning: from == 0,
-            ending: chunk.ending,
-            unordered: self.ssn.is_none(),
-            immediate: false,
-            payload: self.payload.get(from..from + usize::from(chunk.len)).unwrap_or_default(),
-        }
-    }
+/// Bytes that a chunk takes in a packet.
+fn wire_len(header_len: usize, cut: &Cut) -> usize {
+    header_len + usize::from(cut.len).next_multiple_of(4)
 }
 
 /// Places of `first..=last` in a queue of `len` whose first has the TSN after `cumulative`.

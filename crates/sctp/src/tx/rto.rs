@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use crate::config::Timing;
 
+/// Longest delay of a peer's acknowledgement (RFC 9260 §6.2).
+const MAX_ACK_DELAY: Duration = Duration::from_millis(200);
+/// What timers and schedulers of two machines may add.
+const LEAST_PATIENCE: Duration = Duration::from_millis(10);
+
 /// The estimator; knows neither clock nor packets.
 #[derive(Debug, Clone)]
 pub(crate) struct RetransmissionTimeout {
@@ -38,7 +43,22 @@ impl RetransmissionTimeout {
             }
         };
         self.smoothed = Some(smoothed);
-        self.timeout = (smoothed + self.variation * 4).clamp(self.min, self.max);
+        // On a steady path the variation vanishes, and a queue that begins to fill would look like a loss: the least
+        // time-out is what is added at least. RFC 9260 §6.3.1 C6 has a least time-out of a second instead.
+        self.timeout = (smoothed + (self.variation * 4).max(self.min)).min(self.max);
+    }
+
+    /// How long the last packet of a flight may stay unacknowledged before it is probed (RFC 8985 §7.2): two round
+    /// trips, and the peer's delay where it waits for a second packet; a time-out at most.
+    pub(crate) fn probe_timeout(&self, lone: bool) -> Duration {
+        let Some(smoothed) = self.smoothed else { return self.timeout };
+        let delay = if lone { MAX_ACK_DELAY } else { Duration::ZERO };
+        (smoothed * 2 + LEAST_PATIENCE + delay).min(self.timeout.max(smoothed + delay))
+    }
+
+    /// The time-out for what is in flight: a lone packet is acknowledged after the peer's delay only.
+    pub(crate) fn flight_timeout(&self, lone: bool) -> Duration {
+        if lone { self.timeout.max(MAX_ACK_DELAY + LEAST_PATIENCE * 2) } else { self.timeout }
     }
 
     /// Doubles the time-out after it passed (RFC 9260 §6.3.3 E2).
@@ -79,12 +99,12 @@ mod tests {
     fn stays_between_its_bounds() {
         let mut rto = RetransmissionTimeout::new(&Timing::default());
         rto.measured(ms(1));
-        assert_eq!(rto.timeout(), ms(100));
+        assert_eq!(rto.timeout(), ms(101));
         for _ in 0..20 {
             rto.back_off();
         }
         assert_eq!(rto.timeout(), ms(10_000));
         rto.measured(ms(1));
-        assert_eq!(rto.timeout(), ms(100));
+        assert_eq!(rto.timeout(), ms(101));
     }
 }

@@ -3,10 +3,13 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail by panic")]
 
+pub mod path;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
+use antiphon_sctp::packet::{Checksum, Packet};
 use antiphon_sctp::{
     Association, Config, Event, Message, PayloadProtocolId, Reliability, SendOptions, StreamId,
 };
@@ -20,6 +23,11 @@ pub fn origin() -> Instant {
 
 pub const fn ms(value: u64) -> Duration {
     Duration::from_millis(value)
+}
+
+/// A configuration with which DATA is sent as RFC 9260 has it.
+pub fn without_interleaving() -> Config {
+    Config { interleaving: false, ..Config::default() }
 }
 
 /// How packets fare on the way; probabilities in per mille.
@@ -201,6 +209,11 @@ impl Pair {
         }
         std::mem::take(&mut self.events[end])
     }
+}
+
+/// The packet in `bytes`, which may lack its checksum.
+pub fn parse(bytes: &[u8]) -> Packet<'_> {
+    Packet::parse_with(bytes, Checksum::MayBeZero).unwrap()
 }
 
 pub fn message(stream: u16, payload: impl Into<Vec<u8>>) -> Message {
