@@ -41,7 +41,7 @@ impl IceCandidate {
 
     /// Equal for candidates of one kind, base and server.
     pub fn foundation(&self) -> Option<String> {
-        Some(self.parsed().ok()?.foundation)
+        Some(self.parsed().ok()?.foundation.into())
     }
 
     /// 1 for RTP and all that is multiplexed with it, 2 for RTCP.
@@ -113,7 +113,7 @@ pub(crate) fn to_ice(candidate: &sdp::Candidate) -> Usable {
         sdp::CandidateKind::ServerReflexive => antiphon_ice::CandidateKind::ServerReflexive,
         sdp::CandidateKind::PeerReflexive => antiphon_ice::CandidateKind::PeerReflexive,
         sdp::CandidateKind::Relayed => antiphon_ice::CandidateKind::Relayed,
-        sdp::CandidateKind::Other(_) => return Usable::No(DropReason::UnknownCandidate),
+        _ => return Usable::No(DropReason::UnknownCandidate),
     };
     let protocol = match candidate.transport {
         sdp::Transport::Udp => Protocol::Udp,
@@ -125,7 +125,7 @@ pub(crate) fn to_ice(candidate: &sdp::Candidate) -> Usable {
     }
     let related = candidate.related_address.as_ref().and_then(sdp::Address::ip).zip(candidate.related_port);
     let mut ice = antiphon_ice::Candidate::new(kind, SocketAddr::new(ip, candidate.port));
-    ice.foundation.clone_from(&candidate.foundation);
+    candidate.foundation.as_str().clone_into(&mut ice.foundation);
     ice.priority = candidate.priority;
     ice.related = related.map(SocketAddr::from);
     ice.protocol = protocol;
@@ -146,7 +146,7 @@ pub(crate) fn from_ice(candidate: &antiphon_ice::Candidate) -> sdp::Candidate {
         antiphon_ice::CandidateKind::Relayed => sdp::CandidateKind::Relayed,
     };
     sdp::Candidate {
-        foundation: candidate.foundation.clone(),
+        foundation: candidate.foundation.as_str().into(),
         component: candidate.component,
         transport: match candidate.protocol {
             Protocol::Udp => sdp::Transport::Udp,

@@ -3,9 +3,11 @@
 
 use antiphon_ice::Credentials;
 use antiphon_sdp as sdp;
-use sdp::{Attribute, Group, InvalidLineError, Media, Origin, Session, Setup, Value};
+use sdp::{
+    Attribute, Group, GroupSemantics, InvalidLineError, Media, Origin, Session, SessionBuilder, Setup,
+};
 
-use crate::section::{DataSection, Parameters, Shape, data_media, rejected};
+use crate::section::{DataSection, Parameters, Shape, data_media, is_bundle_with, rejected};
 use crate::signaling::{Side, transition};
 use crate::{
     CreateDescriptionError, InvalidSection, SdpType, SessionDescription, SetDescriptionError, SignalingState,
@@ -124,7 +126,7 @@ impl Negotiation {
         if self.state == SignalingState::Closed {
             return Err(CreateDescriptionError::Closed);
         }
-        let text = self.offer().map_err(|InvalidLineError| CreateDescriptionError::Closed)?.to_string();
+        let text = self.offer().map_err(|_| CreateDescriptionError::Closed)?.to_string();
         self.created_offer = Some(text.clone());
         Ok(SessionDescription::offer(text))
     }
@@ -141,7 +143,7 @@ impl Negotiation {
             .as_ref()
             .filter(|_| may_answer)
             .ok_or(CreateDescriptionError::NoRemoteOffer)?;
-        let answer = self.answer(offer).map_err(|InvalidLineError| CreateDescriptionError::NoRemoteOffer)?;
+        let answer = self.answer(offer).map_err(|_| CreateDescriptionError::NoRemoteOffer)?;
         let text = answer.to_string();
         self.created_answer = Some(text.clone());
         Ok(SessionDescription::answer(text))
@@ -164,7 +166,7 @@ impl Negotiation {
             return Ok(kind);
         }
         let text = self.created(kind, text)?;
-        let session = Session::parse(&text, &self.limits)?;
+        let session = self.parser().parse(&text)?;
         let data = data_section(&session)?;
         self.apply(Side::Local, state, Description { kind, session, data });
         self.session_version += 1;
@@ -182,7 +184,7 @@ impl Negotiation {
             self.roll_back();
             return Ok(kind);
         }
-        let session = Session::parse(&description.sdp, &self.limits)?;
+        let session = self.parser().parse(&description.sdp)?;
         let data = data_section(&session)?;
         let description = Description { kind, session, data };
         self.check_remote(&description)
@@ -374,7 +376,7 @@ impl Negotiation {
     }
 
     fn offer(&self) -> Result<Session, InvalidLineError> {
-        let mut session = self.session()?;
+        let mut sections = Vec::new();
         let parameters = self.parameters(self.restart.is_wanted);
         // Sections keep their places for good (RFC 8829 §5.2.2).
         let before = self.current_local.as_ref();
@@ -382,48 +384,58 @@ impl Negotiation {
         let mut bundled = None;
         for (index, media) in before.map_or(&[][..], |before| &before.session.media).iter().enumerate() {
             let kept = data.filter(|data| data.index == index);
-            let media = match kept {
+            sections.push(match kept {
                 Some(data) => {
                     bundled.clone_from(&data.mid);
                     let shape = Shape { mid: data.mid.clone(), setup: Setup::ActPass, legacy: data.legacy };
                     data_media(&parameters, &shape)?
                 }
                 None => rejected(media)?,
-            };
-            session.media.push(media);
+            });
         }
         if self.data_wanted && data.is_none() {
-            let mid = unused_mid(&session.media);
+            let mid = unused_mid(&sections);
             bundled = Some(mid.clone());
             let shape = Shape { mid: Some(mid), setup: Setup::ActPass, legacy: false };
-            session.media.push(data_media(&parameters, &shape)?);
+            sections.push(data_media(&parameters, &shape)?);
         }
-        bundle(&mut session, bundled)?;
-        Ok(session)
+        self.description(sections, bundled)
     }
 
     fn answer(&self, offer: &Description) -> Result<Session, InvalidLineError> {
-        let mut session = self.session()?;
+        let mut sections = Vec::new();
         let parameters = self.parameters(self.is_restarted_by_remote());
         let mut bundled = None;
         for (index, media) in offer.session.media.iter().enumerate() {
-            let media = match offer.data.as_ref().filter(|data| data.index == index) {
+            sections.push(match offer.data.as_ref().filter(|data| data.index == index) {
                 Some(data) => {
-                    let in_bundle = |group: &Group| {
-                        group.semantics == "BUNDLE"
-                            && data.mid.as_ref().is_some_and(|m| group.mids.contains(m))
-                    };
-                    bundled = data.mid.clone().filter(|_| offer.session.groups().any(in_bundle));
+                    let in_bundle =
+                        |mid: &String| offer.session.groups().any(|group| is_bundle_with(group, mid));
+                    bundled = data.mid.clone().filter(in_bundle);
                     let setup = self.answer_setup(data.setup);
                     let shape = Shape { mid: data.mid.clone(), setup, legacy: data.legacy };
                     data_media(&parameters, &shape)?
                 }
                 None => rejected(media)?,
-            };
-            session.media.push(media);
+            });
         }
-        bundle(&mut session, bundled)?;
-        Ok(session)
+        self.description(sections, bundled)
+    }
+
+    fn description(
+        &self,
+        sections: Vec<Media>,
+        bundled: Option<String>,
+    ) -> Result<Session, InvalidLineError> {
+        let group = bundled
+            .map(|mid| Attribute::Group(Group { semantics: GroupSemantics::Bundle, mids: vec![mid.into()] }));
+        let origin = Origin::new(self.session_id, self.session_version + 1);
+        let builder = Session::builder(origin).lines(group);
+        sections.into_iter().fold(builder, SessionBuilder::media).build()
+    }
+
+    fn parser(&self) -> sdp::Parser {
+        sdp::Parser { limits: self.limits, ..sdp::Parser::default() }
     }
 
     /// What a description of ours says, with fresh credentials where it restarts ICE.
@@ -441,36 +453,10 @@ impl Negotiation {
             (Setup::ActPass | Setup::Passive | Setup::HoldConn, _) => Setup::Active,
         }
     }
-
-    fn session(&self) -> Result<Session, InvalidLineError> {
-        let mut session = Session::default();
-        let section = &mut session.section;
-        section.push(Value::Other { kind: 'v', text: "0".into() })?;
-        section.push(Origin {
-            username: "-".into(),
-            session_id: self.session_id,
-            session_version: self.session_version + 1,
-            network_type: "IN".into(),
-            address_type: "IP4".into(),
-            address: "127.0.0.1".into(),
-        })?;
-        section.push(Value::Other { kind: 's', text: "-".into() })?;
-        section.push(Value::Other { kind: 't', text: "0 0".into() })?;
-        Ok(session)
-    }
 }
 
 fn data_section(session: &Session) -> Result<Option<DataSection>, SetDescriptionError> {
     DataSection::of(session).map_err(|(section, reason)| SetDescriptionError::Invalid { section, reason })
-}
-
-fn bundle(session: &mut Session, mid: Option<String>) -> Result<(), InvalidLineError> {
-    match mid {
-        Some(mid) => {
-            session.section.push(Attribute::Group(Group { semantics: "BUNDLE".into(), mids: vec![mid] }))
-        }
-        None => Ok(()),
-    }
 }
 
 fn unused_mid(media: &[Media]) -> String {

@@ -1,9 +1,13 @@
 //! The one media section of a description that we use: the one of the data channels (RFC 8841, RFC 8842).
 
+use std::net::Ipv4Addr;
+
 use antiphon_crypto::Fingerprint;
 use antiphon_ice::Credentials;
 use antiphon_sdp as sdp;
-use sdp::{Attribute, InvalidLineError, Media, MediaLine, Section, Session, Setup, Value};
+use sdp::{
+    Attribute, Group, GroupSemantics, InvalidLineError, Media, MediaLine, Section, Session, Setup, Value,
+};
 
 use crate::InvalidSection;
 
@@ -84,9 +88,7 @@ impl DataSection {
 /// (RFC 9143 §7.1.3: those of one transport need not be repeated).
 fn sources<'a>(session: &'a Session, media: &'a Media) -> Vec<&'a Section> {
     let tagged = media.section.mid().and_then(|mid| {
-        let bundle = session
-            .groups()
-            .find(|group| group.semantics == "BUNDLE" && group.mids.iter().any(|known| known == mid))?;
+        let bundle = session.groups().find(|group| is_bundle_with(group, mid))?;
         let tag = bundle.mids.first()?;
         session.media.iter().find(|media| media.section.mid() == Some(tag))
     });
@@ -94,6 +96,11 @@ fn sources<'a>(session: &'a Session, media: &'a Media) -> Vec<&'a Section> {
         .into_iter()
         .flatten()
         .collect()
+}
+
+/// Whether `group` is a bundle that holds the section `mid`.
+pub(crate) fn is_bundle_with(group: &Group, mid: &str) -> bool {
+    group.semantics == GroupSemantics::Bundle && group.mids.iter().any(|known| known == mid)
 }
 
 fn is_data(media: &Media) -> bool {
@@ -127,53 +134,51 @@ pub(crate) struct Shape {
 /// A data section of ours, without candidates (RFC 8829 §5.2.1, RFC 8841 §7).
 pub(crate) fn data_media(parameters: &Parameters, shape: &Shape) -> Result<Media, InvalidLineError> {
     let port = parameters.sctp_port;
-    let (protocol, format) = match shape.legacy {
-        false => ("UDP/DTLS/SCTP", "webrtc-datachannel".to_owned()),
-        true => ("DTLS/SCTP", port.to_string()),
+    let line = match shape.legacy {
+        false => MediaLine::new("application", 9, "UDP/DTLS/SCTP", &["webrtc-datachannel"]),
+        true => MediaLine::new("application", 9, "DTLS/SCTP", &[&port.to_string()]),
     };
-    let mut media = Media::new(MediaLine {
-        kind: "application".into(),
-        port: 9,
-        port_count: None,
-        protocol: protocol.into(),
-        formats: vec![format],
-    })?;
-    let section = &mut media.section;
-    section.push(unspecified())?;
-    section.push(Attribute::IceUfrag(parameters.credentials.ufrag.clone()))?;
-    section.push(Attribute::IcePwd(parameters.credentials.pwd.clone()))?;
-    section.push(Attribute::IceOptions(vec!["trickle".into(), "ice2".into()]))?;
-    section.push(Attribute::other("fingerprint", Some(&parameters.fingerprint.to_string())))?;
-    section.push(Attribute::Setup(shape.setup))?;
-    if let Some(mid) = &shape.mid {
-        section.push(Attribute::Mid(mid.clone()))?;
-    }
-    if shape.legacy {
-        let map = sdp::SctpMap { port, protocol: "webrtc-datachannel".into(), streams: Some(65_535) };
-        section.push(Attribute::SctpMap(map))?;
-    } else {
-        section.push(Attribute::SctpPort(port))?;
-    }
-    section.push(Attribute::MaxMessageSize(parameters.max_message_size))?;
-    Ok(media)
+    let sctp = match shape.legacy {
+        false => Attribute::SctpPort(port),
+        true => Attribute::SctpMap(sdp::SctpMap {
+            port,
+            protocol: "webrtc-datachannel".into(),
+            streams: Some(65_535),
+        }),
+    };
+    Media::builder(line)
+        .line(unspecified())
+        .line(Attribute::IceUfrag(parameters.credentials.ufrag.as_str().into()))
+        .line(Attribute::IcePwd(parameters.credentials.pwd.as_str().into()))
+        .line(Attribute::IceOptions(["trickle", "ice2"].into_iter().collect()))
+        .line(Attribute::Fingerprint(sdp::Fingerprint {
+            algorithm: parameters.fingerprint.algorithm_name().into(),
+            value: parameters.fingerprint.as_bytes().into(),
+        }))
+        .line(Attribute::Setup(shape.setup))
+        .lines(shape.mid.as_deref().map(mid))
+        .line(sctp)
+        .line(Attribute::MaxMessageSize(parameters.max_message_size))
+        .build()
 }
 
 /// `media` rejected (RFC 3264 §6); the format means nothing then, but there has to be one.
 pub(crate) fn rejected(media: &Media) -> Result<Media, InvalidLineError> {
     let line = media.line();
     let format = if line.protocol.contains("RTP/") { "0" } else { line.formats.first().map_or("-", |f| f) };
-    let mut rejected =
-        Media::new(MediaLine { port: 0, port_count: None, formats: vec![format.into()], ..line.clone() })?;
-    rejected.section.push(unspecified())?;
-    rejected.section.push(Attribute::other("inactive", None))?;
-    if let Some(mid) = media.section.mid() {
-        rejected.section.push(Attribute::Mid(mid.into()))?;
-    }
-    Ok(rejected)
+    Media::builder(MediaLine::new(&line.kind, 0, &line.protocol, &[format]))
+        .line(unspecified())
+        .line(Attribute::Inactive)
+        .lines(media.section.mid().map(mid))
+        .build()
+}
+
+fn mid(mid: &str) -> Attribute {
+    Attribute::Mid(mid.into())
 }
 
 fn unspecified() -> sdp::Connection {
-    sdp::Connection { network_type: "IN".into(), address_type: "IP4".into(), address: "0.0.0.0".into() }
+    sdp::Connection::new(Ipv4Addr::UNSPECIFIED.into())
 }
 
 /// `session` with our candidates in the section at `index`, and the default one in its `m=` and `c=` lines
@@ -187,14 +192,8 @@ pub(crate) fn with_candidates(
     let Some(media) = session.media.get_mut(index) else { return session };
     if let Some((ip, port)) = default_address(candidates) {
         media.set_port(port);
-        let address_type = if ip.is_ipv4() { "IP4" } else { "IP6" };
-        let connection = sdp::Connection {
-            network_type: "IN".into(),
-            address_type: address_type.into(),
-            address: ip.to_string(),
-        };
         let line = media.section.lines.iter_mut().find(|line| matches!(line.value(), Value::Connection(_)));
-        if let (Some(line), Ok(connection)) = (line, sdp::Line::new(connection)) {
+        if let (Some(line), Ok(connection)) = (line, sdp::Line::new(sdp::Connection::new(ip))) {
             *line = connection;
         }
     }

@@ -186,7 +186,7 @@ impl PeerConnection {
         let data = self.negotiation.local().and_then(|local| local.data.as_ref());
         let ufrag = &self.transport.credentials().ufrag;
         let mut candidate = from_ice(candidate);
-        candidate.extensions.push(("ufrag".into(), ufrag.clone()));
+        candidate.extensions.push(sdp::CandidateExtension::new("ufrag", ufrag));
         IceCandidate {
             candidate: candidate.to_string(),
             sdp_mid: data.and_then(|data| data.mid.clone()),

@@ -1,319 +1,299 @@
 //! Attributes as typed values.
 
+mod candidate;
+mod content;
+mod dtls;
+mod group;
+mod ice;
+mod image;
+mod msid;
+mod rid;
+mod rtcp;
+mod rtp;
+mod sctp;
+mod simulcast;
+mod ssrc;
+
 use std::fmt;
+use std::str::FromStr;
 
-use crate::Candidate;
 use crate::error::Malformed;
-use crate::words::Words;
+use crate::words::{BLANKS, Source, Words};
+use crate::{Decimal, MuxCategory, ParseError, Text};
 
-/// An attribute (RFC 8866 §5.13).
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Attribute {
-    /// `candidate` (RFC 8839 §5.1).
-    Candidate(Box<Candidate>),
-    /// `end-of-candidates` (RFC 8840 §8.1).
-    EndOfCandidates,
-    /// `ice-lite` (RFC 8839 §5.3).
-    IceLite,
-    /// `ice-options` (RFC 8839 §5.6).
-    IceOptions(Vec<String>),
-    /// `ice-pwd` (RFC 8839 §5.4): 22 to 256 characters.
-    IcePwd(String),
-    /// `ice-ufrag` (RFC 8839 §5.4): 4 to 256 characters.
-    IceUfrag(String),
-    /// `fingerprint` (RFC 8122 §5).
-    Fingerprint(Fingerprint),
-    /// `setup` (RFC 4145 §4, RFC 8842 §5).
-    Setup(Setup),
-    /// `group` (RFC 5888 §5).
-    Group(Group),
-    /// `mid` (RFC 5888 §4).
-    Mid(String),
-    /// `sctp-port` (RFC 8841 §5).
-    SctpPort(u16),
-    /// `sctpmap`, the form before RFC 8841.
-    SctpMap(SctpMap),
-    /// `max-message-size` in bytes, 0 for any size (RFC 8841 §6).
-    MaxMessageSize(u64),
-    /// Any other, kept as it stands.
-    Other {
-        /// The name, before the colon.
-        name: String,
-        /// The value, after the colon, if there is one.
-        value: Option<String>,
-    },
+pub use candidate::{Candidate, CandidateExtension, CandidateKind, TcpType, Transport};
+pub use content::{Content, ContentKind};
+pub use dtls::{Fingerprint, Identity, Setup};
+pub use group::{Group, GroupSemantics};
+pub use ice::{IceOptions, RemoteCandidate, RemoteCandidates};
+pub use image::{AspectRatio, ImageAttr, ImageSet, ImageSets, ImageSizes, SampleRatios};
+pub use msid::{Msid, MsidSemantic};
+pub use rid::{Restriction, Rid, RidDirection};
+pub use rtcp::{Feedback, Rtcp, RtcpFb, RtcpXr, XrFormat, XrStatistic};
+pub(crate) use rtp::payload_type;
+pub use rtp::{Direction, Extmap, Fmtp, Rtpmap};
+pub use sctp::SctpMap;
+pub use simulcast::{Simulcast, SimulcastStream};
+pub use ssrc::{Ssrc, SsrcGroup, SsrcGroupSemantics};
+
+/// The enum of attributes from one table: each with its name, what reads its value, and its category in a bundle.
+macro_rules! attributes {
+    (
+        values { $($(#[$value_meta:meta])* $value:ident($type:ty) = $value_name:literal, $parse:expr, $value_mux:ident;)* }
+        flags { $($(#[$flag_meta:meta])* $flag:ident = $flag_name:literal, $flag_mux:ident;)* }
+    ) => {
+        /// An attribute (RFC 8866 §5.13).
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Attribute {
+            $($(#[$value_meta])* $value($type),)*
+            $($(#[$flag_meta])* $flag,)*
+            /// Any other, kept as it stands.
+            Other {
+                /// The name, before the colon.
+                name: Text,
+                /// The value, after the colon, if there is one.
+                value: Option<Text>,
+            },
+        }
+
+        impl Attribute {
+            /// The name, before the colon.
+            pub fn name(&self) -> &str {
+                match self {
+                    $(Self::$value(_) => $value_name,)*
+                    $(Self::$flag => $flag_name,)*
+                    Self::Other { name, .. } => name,
+                }
+            }
+
+            /// What becomes of it where media sections share a transport (RFC 8859 §4); `Caution` where this is unknown.
+            pub fn mux_category(&self) -> MuxCategory {
+                match self {
+                    $(Self::$value(_) => MuxCategory::$value_mux,)*
+                    $(Self::$flag => MuxCategory::$flag_mux,)*
+                    Self::Other { .. } => MuxCategory::Caution,
+                }
+            }
+
+            /// The attribute of this name, unless the name is unknown.
+            fn parse_known(words: &mut Words<'_>, name: &str) -> Option<Result<Self, Malformed>> {
+                Some(match name {
+                    $($value_name => $parse(words).map(Self::$value),)*
+                    $($flag_name => Ok(Self::$flag),)*
+                    _ => return None,
+                })
+            }
+
+            /// Whether there is no value behind the name.
+            fn is_flag(&self) -> bool {
+                match self {
+                    $(Self::$value(_) => false,)*
+                    $(Self::$flag => true,)*
+                    Self::Other { value, .. } => value.is_none(),
+                }
+            }
+
+            fn fmt_value(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$value(value) => fmt::Display::fmt(value, f),)*
+                    $(Self::$flag => Ok(()),)*
+                    Self::Other { value, .. } => value.as_ref().map_or(Ok(()), |value| f.write_str(value)),
+                }
+            }
+        }
+    };
+}
+
+attributes! {
+    values {
+        /// `rtcp-fb` (RFC 4585 §4.2).
+        RtcpFb(RtcpFb) = "rtcp-fb", RtcpFb::parse, IdenticalPerPt;
+        /// `rtpmap` (RFC 8866 §6.6).
+        Rtpmap(Rtpmap) = "rtpmap", Rtpmap::parse, IdenticalPerPt;
+        /// `fmtp` (RFC 8866 §6.15).
+        Fmtp(Fmtp) = "fmtp", Fmtp::parse, IdenticalPerPt;
+        /// `extmap` (RFC 8285 §8).
+        Extmap(Extmap) = "extmap", Extmap::parse, Special;
+        /// `ssrc` (RFC 5576 §4.1).
+        Ssrc(Ssrc) = "ssrc", Ssrc::parse, Normal;
+        /// `candidate` (RFC 8839 §5.1).
+        Candidate(Box<Candidate>) = "candidate", Candidate::parse_boxed, Transport;
+        /// `ssrc-group` (RFC 5576 §4.2).
+        SsrcGroup(SsrcGroup) = "ssrc-group", SsrcGroup::parse, Normal;
+        /// `mid` (RFC 5888 §4).
+        Mid(Text) = "mid", |words: &mut Words<'_>| words.text("an identification tag"), Normal;
+        /// `ice-ufrag` (RFC 8839 §5.4): 4 to 256 characters.
+        IceUfrag(Text) = "ice-ufrag", ice::parse_ufrag, Transport;
+        /// `ice-pwd` (RFC 8839 §5.4): 22 to 256 characters.
+        IcePwd(Text) = "ice-pwd", ice::parse_pwd, Transport;
+        /// `ice-options` (RFC 8839 §5.6).
+        IceOptions(IceOptions) = "ice-options", IceOptions::parse, Normal;
+        /// `fingerprint` (RFC 8122 §5).
+        Fingerprint(Fingerprint) = "fingerprint", Fingerprint::parse, Transport;
+        /// `setup` (RFC 4145 §4, RFC 8842 §5).
+        Setup(Setup) = "setup", Setup::parse, Transport;
+        /// `msid` (RFC 8830 §2).
+        Msid(Msid) = "msid", Msid::parse, Normal;
+        /// `rtcp` (RFC 3605 §2.1).
+        Rtcp(Rtcp) = "rtcp", Rtcp::parse, Transport;
+        /// `rtcp-xr` (RFC 3611 §5.1).
+        RtcpXr(RtcpXr) = "rtcp-xr", RtcpXr::parse, Normal;
+        /// `rid` (RFC 8851 §10).
+        Rid(Box<Rid>) = "rid", Rid::parse_boxed, Special;
+        /// `simulcast` (RFC 8853 §5.1).
+        Simulcast(Box<Simulcast>) = "simulcast", Simulcast::parse_boxed, Normal;
+        /// `group` (RFC 5888 §5).
+        Group(Group) = "group", Group::parse, Normal;
+        /// `msid-semantic`, which was taken out before RFC 8830 and is sent still.
+        MsidSemantic(MsidSemantic) = "msid-semantic", MsidSemantic::parse, Normal;
+        /// `sctp-port` (RFC 8841 §5).
+        SctpPort(u16) = "sctp-port", |words: &mut Words<'_>| words.number("a port"), Caution;
+        /// `sctpmap`, the form before RFC 8841.
+        SctpMap(SctpMap) = "sctpmap", SctpMap::parse, Caution;
+        /// `sctp-init`: the INIT chunk in base64, which Chromium sends ahead of the association in a trial.
+        SctpInit(Text) = "sctp-init", sctp::parse_init, Caution;
+        /// `max-message-size` in bytes, 0 for any size (RFC 8841 §6).
+        MaxMessageSize(u64) = "max-message-size", |words: &mut Words<'_>| words.number("a size in bytes"), Caution;
+        /// `tls-id` (RFC 8842 §4): 20 to 255 characters.
+        TlsId(Text) = "tls-id", dtls::parse_tls_id, Identical;
+        /// `identity` (RFC 8827 §5).
+        Identity(Identity) = "identity", Identity::parse, Normal;
+        /// `ice-pacing`: from check to check, in milliseconds (RFC 8839 §5.5).
+        IcePacing(u64) = "ice-pacing", ice::parse_pacing, Transport;
+        /// `remote-candidates` (RFC 8839 §5.2).
+        RemoteCandidates(RemoteCandidates) = "remote-candidates", RemoteCandidates::parse, Transport;
+        /// `imageattr` (RFC 6236 §3.1).
+        ImageAttr(Box<ImageAttr>) = "imageattr", ImageAttr::parse_boxed, IdenticalPerPt;
+        /// `ptime`: what one packet holds, in milliseconds (RFC 8866 §6.4).
+        Ptime(Decimal) = "ptime", content::parse_time, IdenticalPerPt;
+        /// `maxptime`: what one packet holds at most, in milliseconds (RFC 8866 §6.5).
+        MaxPtime(Decimal) = "maxptime", content::parse_time, IdenticalPerPt;
+        /// `framerate`: frames a second at most (RFC 8866 §6.13).
+        FrameRate(Decimal) = "framerate", content::parse_frame_rate, IdenticalPerPt;
+        /// `content` (RFC 4796 §5).
+        Content(Content) = "content", Content::parse, Normal;
+    }
+    flags {
+        /// `rtcp-mux`: RTP and RTCP on one port (RFC 5761 §5.1.1).
+        RtcpMux = "rtcp-mux", Identical;
+        /// `rtcp-mux-only`: no other way (RFC 8858 §3).
+        RtcpMuxOnly = "rtcp-mux-only", Identical;
+        /// `rtcp-rsize`: RTCP of reduced size (RFC 5506 §5).
+        RtcpRsize = "rtcp-rsize", Identical;
+        /// `sendrecv` (RFC 8866 §6.7).
+        SendRecv = "sendrecv", Normal;
+        /// `sendonly` (RFC 8866 §6.7).
+        SendOnly = "sendonly", Normal;
+        /// `recvonly` (RFC 8866 §6.7).
+        RecvOnly = "recvonly", Normal;
+        /// `inactive` (RFC 8866 §6.7).
+        Inactive = "inactive", Normal;
+        /// `extmap-allow-mixed`: header extensions with one and with two bytes side by side (RFC 8285 §6).
+        ExtmapAllowMixed = "extmap-allow-mixed", Identical;
+        /// `bundle-only`: the section exists in its bundle alone (RFC 9143 §6).
+        BundleOnly = "bundle-only", Normal;
+        /// `ice-lite` (RFC 8839 §5.3).
+        IceLite = "ice-lite", Normal;
+        /// `ice-mismatch` (RFC 8839 §5.3).
+        IceMismatch = "ice-mismatch", Normal;
+        /// `end-of-candidates` (RFC 8840 §8.1).
+        EndOfCandidates = "end-of-candidates", Identical;
+    }
 }
 
 impl Attribute {
-    /// Any attribute without a type here; `value` is what stands after the colon.
-    pub fn other(name: &str, value: Option<&str>) -> Self {
-        Self::Other { name: name.into(), value: value.map(Into::into) }
-    }
-
-    /// What stands after `a=`.
-    pub(crate) fn parse(line: &str) -> Result<Self, Malformed> {
-        let (name, value) = match line.split_once(':') {
-            Some((name, value)) => (name, Some(value)),
-            None => (line.trim_end(), None),
-        };
-        if name.is_empty() || name.contains(' ') {
-            return Err(Malformed { at: 0, expected: "the name of an attribute" });
+    /// The attribute `name` with what stands after the colon, typed if its name is known.
+    ///
+    /// # Errors
+    ///
+    /// The value is not one of a known attribute of this name, or there is a line break.
+    pub fn new(name: &str, value: Option<&str>) -> Result<Self, ParseError> {
+        match value {
+            Some(value) => format!("{name}:{value}").parse(),
+            None => name.parse(),
         }
-        Self::parse_value(name, value)
-            .map_err(|malformed| Malformed { at: malformed.at + name.len() + 1, ..malformed })
     }
 
-    fn parse_value(name: &str, value: Option<&str>) -> Result<Self, Malformed> {
-        let mut words = Words::new(value.unwrap_or_default());
-        let attribute = match (name, value) {
-            ("candidate", Some(value)) => return Candidate::parse(value).map(Box::new).map(Self::Candidate),
-            ("ice-options", Some(_)) => return Ok(Self::IceOptions(words.map(Into::into).collect())),
-            ("group", Some(_)) => {
-                let semantics = words.word("the semantics of a group")?.into();
-                return Ok(Self::Group(Group { semantics, mids: words.map(Into::into).collect() }));
+    /// `text` is what stands after `a=`.
+    pub(crate) fn parse(source: Source<'_>, text: &str) -> Result<Self, Malformed> {
+        let colon = text.bytes().position(|byte| byte == b':');
+        let name = text.get(..colon.unwrap_or(text.len())).unwrap_or_default();
+        let value = colon.and_then(|colon| text.get(colon + 1..));
+        let name = match value {
+            None if source.tolerance.blanks => name.trim_end_matches(BLANKS),
+            _ => name,
+        };
+        if name.is_empty() || name.bytes().any(|byte| matches!(byte, b' ' | b'\t')) {
+            return Err(Malformed::expected(source.buffer, text, "the name of an attribute"));
+        }
+        // Where there is no value, the words are those of the empty text behind the name.
+        let mut words = Words::new(source, value.or_else(|| text.get(name.len()..)).unwrap_or_default());
+        let parsed = Self::parse_known(&mut words, name).map(|parsed| {
+            let attribute = parsed?;
+            if attribute.is_flag() && value.is_some() {
+                return Err(words.expected_here("the end of the line"));
             }
-            ("end-of-candidates", None) => Self::EndOfCandidates,
-            ("ice-lite", None) => Self::IceLite,
-            ("ice-pwd", _) => Self::IcePwd(Self::ice_text(&mut words, 22, "22 to 256 characters")?),
-            ("ice-ufrag", _) => Self::IceUfrag(Self::ice_text(&mut words, 4, "4 to 256 characters")?),
-            ("fingerprint", _) => Self::Fingerprint(Fingerprint::parse(&mut words)?),
-            ("setup", _) => Self::Setup(words.parsed("actpass, active, passive or holdconn")?),
-            ("mid", _) => Self::Mid(words.word("an identification tag")?.into()),
-            ("sctp-port", _) => Self::SctpPort(words.parsed("a port")?),
-            ("sctpmap", _) => Self::SctpMap(SctpMap::parse(&mut words)?),
-            ("max-message-size", _) => Self::MaxMessageSize(words.parsed("a size in bytes")?),
-            _ => return Ok(Self::other(name, value)),
-        };
-        words.end()?;
-        Ok(attribute)
-    }
-
-    fn ice_text(words: &mut Words<'_>, least: usize, expected: &'static str) -> Result<String, Malformed> {
-        let word = words.word(expected)?;
-        if (least..=256).contains(&word.len()) { Ok(word.into()) } else { Err(Malformed { at: 0, expected }) }
-    }
-
-    /// The name, before the colon.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Candidate(_) => "candidate",
-            Self::EndOfCandidates => "end-of-candidates",
-            Self::IceLite => "ice-lite",
-            Self::IceOptions(_) => "ice-options",
-            Self::IcePwd(_) => "ice-pwd",
-            Self::IceUfrag(_) => "ice-ufrag",
-            Self::Fingerprint(_) => "fingerprint",
-            Self::Setup(_) => "setup",
-            Self::Group(_) => "group",
-            Self::Mid(_) => "mid",
-            Self::SctpPort(_) => "sctp-port",
-            Self::SctpMap(_) => "sctpmap",
-            Self::MaxMessageSize(_) => "max-message-size",
-            Self::Other { name, .. } => name,
+            words.end().map(|()| attribute)
+        });
+        match parsed {
+            Some(Err(_)) if is_ignorable(name) && source.tolerance.malformed_stream_restrictions => {
+                Ok(Self::other(source, name, value))
+            }
+            Some(parsed) => parsed,
+            None => Ok(Self::other(source, name, value)),
         }
+    }
+
+    fn other(source: Source<'_>, name: &str, value: Option<&str>) -> Self {
+        Self::Other { name: source.text(name), value: value.map(|value| source.text(value)) }
+    }
+}
+
+/// Whether a malformed line of this name is to be passed over.
+fn is_ignorable(name: &str) -> bool {
+    matches!(name, "rid" | "simulcast" | "imageattr")
+}
+
+/// What stands after `a=`, or that with `a=`.
+impl FromStr for Attribute {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        Source::read_alone(text, &["a="], |words| {
+            let (source, text) = (words.source(), words.all());
+            Self::parse(source, text)
+        })
     }
 }
 
 /// Writes what stands after `a=`.
 impl fmt::Display for Attribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.name();
-        match self {
-            // A candidate writes its own name, since that is how it is trickled.
-            Self::Candidate(candidate) => candidate.fmt(f),
-            Self::EndOfCandidates | Self::IceLite | Self::Other { value: None, .. } => f.write_str(name),
-            Self::IceOptions(options) => write!(f, "{name}:{}", options.join(" ")),
-            Self::IcePwd(text) | Self::IceUfrag(text) | Self::Mid(text) => write!(f, "{name}:{text}"),
-            Self::Fingerprint(fingerprint) => write!(f, "{name}:{fingerprint}"),
-            Self::Setup(setup) => write!(f, "{name}:{setup}"),
-            Self::Group(group) => write!(f, "{name}:{group}"),
-            Self::SctpPort(port) => write!(f, "{name}:{port}"),
-            Self::SctpMap(map) => write!(f, "{name}:{map}"),
-            Self::MaxMessageSize(size) => write!(f, "{name}:{size}"),
-            Self::Other { value: Some(value), .. } => write!(f, "{name}:{value}"),
-        }
-    }
-}
-
-/// The hash of a certificate (RFC 8122 §5).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fingerprint {
-    /// The hash function: `sha-256` …
-    pub algorithm: String,
-    /// The hash.
-    pub value: Vec<u8>,
-}
-
-impl Fingerprint {
-    fn parse(words: &mut Words<'_>) -> Result<Self, Malformed> {
-        let algorithm: String = words.word("a hash function")?.into();
-        let octets: Octets = words.parsed("octets in hexadecimal with colons between")?;
-        Ok(Self { algorithm, value: octets.0 })
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.algorithm)?;
-        let mut separator = ' ';
-        for octet in &self.value {
-            write!(f, "{separator}{octet:02X}")?;
-            separator = ':';
-        }
-        Ok(())
-    }
-}
-
-struct Octets(Vec<u8>);
-
-impl std::str::FromStr for Octets {
-    type Err = ();
-
-    fn from_str(word: &str) -> Result<Self, ()> {
-        let octet = |text: &str| match text.len() {
-            2 if text.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-                u8::from_str_radix(text, 16).map_err(drop)
+        // A candidate writes its own name, since that is how it is trickled.
+        if !matches!(self, Self::Candidate(_)) {
+            f.write_str(self.name())?;
+            if !self.is_flag() {
+                f.write_str(":")?;
             }
-            _ => Err(()),
-        };
-        word.split(':').map(octet).collect::<Result<_, _>>().map(Self)
+        }
+        self.fmt_value(f)
     }
 }
 
-/// Who opens the DTLS connection (RFC 8842 §5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Setup {
-    /// Either end may; only in offers.
-    ActPass,
-    /// The describing end does.
-    Active,
-    /// The other end does.
-    Passive,
-    /// Nobody does for now (RFC 4145); unused in WebRTC.
-    HoldConn,
-}
-
-impl std::str::FromStr for Setup {
-    type Err = ();
-
-    fn from_str(word: &str) -> Result<Self, ()> {
-        match word {
-            "actpass" => Ok(Self::ActPass),
-            "active" => Ok(Self::Active),
-            "passive" => Ok(Self::Passive),
-            "holdconn" => Ok(Self::HoldConn),
-            _ => Err(()),
+impl From<Direction> for Attribute {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::SendRecv => Self::SendRecv,
+            Direction::SendOnly => Self::SendOnly,
+            Direction::RecvOnly => Self::RecvOnly,
+            Direction::Inactive => Self::Inactive,
         }
     }
 }
 
-impl fmt::Display for Setup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ActPass => "actpass",
-            Self::Active => "active",
-            Self::Passive => "passive",
-            Self::HoldConn => "holdconn",
-        })
-    }
-}
-
-/// Media sections that belong together (RFC 5888 §5), as those of one transport (`BUNDLE`, RFC 9143).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
-    /// What binds them: `BUNDLE`, `LS` …
-    pub semantics: String,
-    /// Their identification tags.
-    pub mids: Vec<String>,
-}
-
-impl fmt::Display for Group {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.semantics)?;
-        self.mids.iter().try_for_each(|mid| write!(f, " {mid}"))
-    }
-}
-
-/// The SCTP port with protocol and stream count, as described before RFC 8841.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SctpMap {
-    /// The port, which is also the format of the media line.
-    pub port: u16,
-    /// The protocol above: `webrtc-datachannel`.
-    pub protocol: String,
-    /// How many streams, where it is said.
-    pub streams: Option<u32>,
-}
-
-impl SctpMap {
-    fn parse(words: &mut Words<'_>) -> Result<Self, Malformed> {
-        let port = words.parsed("a port")?;
-        let protocol = words.word("a protocol")?.into();
-        let streams = words.next().and_then(|word| word.parse().ok());
-        Ok(Self { port, protocol, streams })
-    }
-}
-
-impl fmt::Display for SctpMap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.port, self.protocol)?;
-        self.streams.map_or(Ok(()), |streams| write!(f, " {streams}"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn typed_attributes_write_what_they_read() {
-        for text in [
-            "candidate:1 1 udp 2122260223 10.77.0.1 34475 typ host generation 0",
-            "end-of-candidates",
-            "ice-lite",
-            "ice-options:trickle ice2",
-            "ice-pwd:5feXHP0xr42nOeRuYuEhh/so",
-            "ice-ufrag:S0un",
-            "fingerprint:sha-256 71:A5:8B",
-            "setup:actpass",
-            "group:BUNDLE 0 1",
-            "mid:0",
-            "sctp-port:5000",
-            "sctpmap:5000 webrtc-datachannel 1024",
-            "max-message-size:1073741823",
-        ] {
-            let attribute = Attribute::parse(text).unwrap();
-            assert!(!matches!(attribute, Attribute::Other { .. }), "{text}");
-            assert_eq!(attribute.to_string(), text);
-        }
-    }
-
-    #[test]
-    fn others_are_kept_as_they_stand() {
-        for text in ["extmap-allow-mixed", "msid-semantic: WMS", "x:", "fmtp:96 a=b; c=d "] {
-            let attribute = Attribute::parse(text).unwrap();
-            assert!(matches!(attribute, Attribute::Other { .. }));
-            assert_eq!(attribute.to_string(), text);
-        }
-    }
-
-    #[test]
-    fn malformed_values_are_refused_with_their_place() {
-        for (text, at) in [
-            ("", 0),
-            (" :x", 0),
-            ("setup:maybe", 6),
-            ("sctp-port:65536", 10),
-            ("sctp-port:+1", 10),
-            ("max-message-size:", 17),
-            ("fingerprint:sha-256 7:A5", 20),
-            ("fingerprint:sha-256 +1:A5", 20),
-            ("ice-ufrag:abc", 10),
-            ("ice-pwd:tooshort", 8),
-            ("mid:0 1", 5),
-        ] {
-            assert_eq!(Attribute::parse(text).unwrap_err().at, at, "{text}");
-        }
+impl From<Candidate> for Attribute {
+    fn from(candidate: Candidate) -> Self {
+        Self::Candidate(Box::new(candidate))
     }
 }

@@ -29,3 +29,15 @@ impl Default for Limits {
         }
     }
 }
+
+impl Limits {
+    /// No limits, for text of one's own.
+    pub(crate) const NONE: Self = Self {
+        size: usize::MAX,
+        lines: usize::MAX,
+        line_length: usize::MAX,
+        media_sections: usize::MAX,
+        attributes: usize::MAX,
+        candidates: usize::MAX,
+    };
+}

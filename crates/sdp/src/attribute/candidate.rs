@@ -1,11 +1,13 @@
 //! An ICE candidate as text (RFC 8839 §5.1).
 
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
+use super::ice::{COMPONENT, component};
 use crate::error::{Malformed, ParseError};
-use crate::words::Words;
+use crate::keyword::keywords;
+use crate::words::{Source, Words, number};
+use crate::{Address, Text};
 
 /// A transport address at which an agent may be reached.
 ///
@@ -16,7 +18,7 @@ use crate::words::Words;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// Equal for candidates of one kind, base and server; 1 to 32 characters.
-    pub foundation: String,
+    pub foundation: Text,
     /// 1 for RTP and everything that is multiplexed with it, 2 for RTCP; 1 to 256.
     pub component: u16,
     /// What carries datagrams to it.
@@ -36,59 +38,95 @@ pub struct Candidate {
     /// Who opens the connection, for TCP (RFC 6544 §4.5).
     pub tcp_type: Option<TcpType>,
     /// Everything else, in order: `generation`, `ufrag`, `network-id`, `network-cost` and what comes later.
-    pub extensions: Vec<(String, String)>,
+    pub extensions: Vec<CandidateExtension>,
+}
+
+/// A name and a value that follow a candidate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CandidateExtension {
+    /// The name.
+    pub name: Text,
+    /// The value, one word.
+    pub value: Text,
+}
+
+impl CandidateExtension {
+    /// The extension `name`.
+    pub fn new(name: &str, value: &str) -> Self {
+        Self { name: name.into(), value: value.into() }
+    }
 }
 
 impl Candidate {
     /// The value of the extension `name`.
     pub fn extension(&self, name: &str) -> Option<&str> {
-        self.extensions.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.extensions.iter().find(|known| known.name == name).map(|extension| extension.value.as_str())
     }
 
-    /// The user fragment that it belongs to, where it says so.
+    /// The user fragment that it belongs to, where it says so (RFC 8838 §11).
     pub fn ufrag(&self) -> Option<&str> {
         self.extension("ufrag")
     }
 
-    /// What stands after `candidate:`.
-    pub(crate) fn parse(value: &str) -> Result<Self, Malformed> {
-        let mut words = Words::new(value);
+    /// The number of the gathering that it came of, as browsers count.
+    pub fn generation(&self) -> Option<u32> {
+        self.extension("generation").and_then(number)
+    }
+
+    /// The number of the network interface, as Chromium counts.
+    pub fn network_id(&self) -> Option<u16> {
+        self.extension("network-id").and_then(number)
+    }
+
+    /// What using the network costs, 0 to 999, as Chromium reckons: 10 for Wi-Fi, 50 where it is unknown, 900 for cellular.
+    pub fn network_cost(&self) -> Option<u16> {
+        self.extension("network-cost").and_then(number)
+    }
+
+    pub(crate) fn parse_boxed(words: &mut Words<'_>) -> Result<Box<Self>, Malformed> {
+        Self::parse(words).map(Box::new)
+    }
+
+    fn parse(words: &mut Words<'_>) -> Result<Self, Malformed> {
         let foundation = words.word("a foundation")?;
         if foundation.len() > 32 {
-            return Err(Malformed { at: 0, expected: "a foundation of at most 32 characters" });
-        }
-        let component: u16 = words.parsed("a component from 1 to 256")?;
-        if !(1..=256).contains(&component) {
-            return Err(Malformed { at: foundation.len() + 1, expected: "a component from 1 to 256" });
+            return Err(words.expected(foundation, "a foundation of at most 32 characters"));
         }
         let mut candidate = Self {
-            foundation: foundation.into(),
-            component,
-            transport: words.word("a transport")?.into(),
-            priority: words.parsed("a priority of 32 bits")?,
-            address: words.word("an address")?.into(),
-            port: words.parsed("a port")?,
-            kind: CandidateKind::Host,
+            foundation: words.source().text(foundation),
+            component: words.convert(COMPONENT, component)?,
+            transport: Transport::parse(words)?,
+            priority: words.number("a priority of 32 bits")?,
+            address: Address::parse(words, "an address")?,
+            port: words.number("a port")?,
+            kind: {
+                words.convert("typ", |word| (word == "typ").then_some(()))?;
+                CandidateKind::parse(words)?
+            },
             related_address: None,
             related_port: None,
             tcp_type: None,
             extensions: Vec::new(),
         };
-        words.parsed::<Typ>("typ")?;
-        candidate.kind = words.word("a kind of candidate")?.into();
-        candidate.parse_extensions(&mut words)?;
+        candidate.parse_extensions(words)?;
         Ok(candidate)
     }
 
     fn parse_extensions(&mut self, words: &mut Words<'_>) -> Result<(), Malformed> {
         while let Some(name) = words.next() {
             match name {
-                "raddr" => self.related_address = Some(words.word("a related address")?.into()),
-                "rport" => self.related_port = Some(words.parsed("a related port")?),
-                "tcptype" => self.tcp_type = Some(words.parsed("active, passive or so")?),
+                "raddr" if self.related_address.is_none() => {
+                    self.related_address = Some(Address::parse(words, "a related address")?);
+                }
+                "rport" if self.related_port.is_none() => {
+                    self.related_port = Some(words.number("a related port")?);
+                }
+                "tcptype" if self.tcp_type.is_none() => {
+                    self.tcp_type = Some(words.convert("active, passive or so", TcpType::read)?);
+                }
                 _ => {
-                    let value = words.word("the value of an extension")?;
-                    self.extensions.push((name.into(), value.into()));
+                    let value = words.text("the value of an extension")?;
+                    self.extensions.push(CandidateExtension { name: words.source().text(name), value });
                 }
             }
         }
@@ -101,12 +139,7 @@ impl FromStr for Candidate {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let line = text.strip_prefix("a=").unwrap_or(text);
-        let value = line.strip_prefix("candidate:").unwrap_or(line);
-        if let Some(at) = text.find(['\r', '\n', '\0']) {
-            return Err(ParseError { line: 1, column: at + 1, reason: crate::Reason::ControlCharacter });
-        }
-        Self::parse(value).map_err(|malformed| malformed.on_line(1, text.len() - value.len()))
+        Source::read_alone(text, &["a=", "candidate:"], Self::parse)
     }
 }
 
@@ -115,50 +148,45 @@ impl fmt::Display for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { foundation, component, transport, priority, address, port, kind, .. } = self;
         write!(f, "candidate:{foundation} {component} {transport} {priority} {address} {port} typ {kind}")?;
-        if let Some(address) = &self.related_address {
-            write!(f, " raddr {address}")?;
-        }
-        if let Some(port) = self.related_port {
-            write!(f, " rport {port}")?;
-        }
-        if let Some(tcp_type) = self.tcp_type {
-            write!(f, " tcptype {tcp_type}")?;
-        }
-        self.extensions.iter().try_for_each(|(name, value)| write!(f, " {name} {value}"))
-    }
-}
-
-/// The word `typ`.
-struct Typ;
-
-impl FromStr for Typ {
-    type Err = ();
-
-    fn from_str(word: &str) -> Result<Self, ()> {
-        if word == "typ" { Ok(Self) } else { Err(()) }
+        self.related_address.as_ref().map_or(Ok(()), |address| write!(f, " raddr {address}"))?;
+        self.related_port.map_or(Ok(()), |port| write!(f, " rport {port}"))?;
+        self.tcp_type.map_or(Ok(()), |tcp_type| write!(f, " tcptype {tcp_type}"))?;
+        self.extensions.iter().try_for_each(|extension| write!(f, " {} {}", extension.name, extension.value))
     }
 }
 
 /// What carries datagrams to a candidate.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// UDP.
     Udp,
     /// TCP with framing (RFC 6544).
     Tcp,
     /// Something else, by name.
-    Other(String),
+    Other(Text),
+}
+
+impl Transport {
+    fn parse(words: &mut Words<'_>) -> Result<Self, Malformed> {
+        let word = words.word("a transport")?;
+        Ok(Self::known(word).unwrap_or_else(|| Self::Other(words.source().text(word))))
+    }
+
+    /// In any case, since some write `UDP`.
+    fn known(word: &str) -> Option<Self> {
+        if word.eq_ignore_ascii_case("udp") {
+            Some(Self::Udp)
+        } else if word.eq_ignore_ascii_case("tcp") {
+            Some(Self::Tcp)
+        } else {
+            None
+        }
+    }
 }
 
 impl From<&str> for Transport {
     fn from(word: &str) -> Self {
-        if word.eq_ignore_ascii_case("udp") {
-            Self::Udp
-        } else if word.eq_ignore_ascii_case("tcp") {
-            Self::Tcp
-        } else {
-            Self::Other(word.into())
-        }
+        Self::known(word).unwrap_or_else(|| Self::Other(word.into()))
     }
 }
 
@@ -172,81 +200,17 @@ impl fmt::Display for Transport {
     }
 }
 
-/// An address, or a name that stands for one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
-    /// IPv4 or IPv6.
-    Ip(IpAddr),
-    /// A name; those that end in `.local` are resolved by multicast DNS.
-    Name(String),
-}
-
-impl Address {
-    /// The address, unless it is a name.
-    pub fn ip(&self) -> Option<IpAddr> {
-        match self {
-            Self::Ip(ip) => Some(*ip),
-            Self::Name(_) => None,
-        }
-    }
-
-    /// Whether it is a name of multicast DNS.
-    pub fn is_mdns(&self) -> bool {
-        matches!(self, Self::Name(name) if name.to_ascii_lowercase().ends_with(".local"))
-    }
-}
-
-impl From<&str> for Address {
-    fn from(word: &str) -> Self {
-        word.parse().map_or_else(|_| Self::Name(word.into()), Self::Ip)
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ip(ip) => ip.fmt(f),
-            Self::Name(name) => name.fmt(f),
-        }
-    }
-}
-
-/// How a candidate was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CandidateKind {
-    /// An address of the agent's own.
-    Host,
-    /// The address that a STUN server saw.
-    ServerReflexive,
-    /// The address that the peer saw.
-    PeerReflexive,
-    /// An address of a relay.
-    Relayed,
-    /// Something else, by name.
-    Other(String),
-}
-
-impl From<&str> for CandidateKind {
-    fn from(word: &str) -> Self {
-        match word {
-            "host" => Self::Host,
-            "srflx" => Self::ServerReflexive,
-            "prflx" => Self::PeerReflexive,
-            "relay" => Self::Relayed,
-            other => Self::Other(other.into()),
-        }
-    }
-}
-
-impl fmt::Display for CandidateKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Host => "host",
-            Self::ServerReflexive => "srflx",
-            Self::PeerReflexive => "prflx",
-            Self::Relayed => "relay",
-            Self::Other(word) => word,
-        })
+keywords! {
+    /// How a candidate was found.
+    CandidateKind, "a kind of candidate" {
+        /// An address of the agent's own.
+        Host = "host",
+        /// The address that a STUN server saw.
+        ServerReflexive = "srflx",
+        /// The address that the peer saw.
+        PeerReflexive = "prflx",
+        /// An address of a relay.
+        Relayed = "relay",
     }
 }
 
@@ -261,15 +225,13 @@ pub enum TcpType {
     SimultaneousOpen,
 }
 
-impl FromStr for TcpType {
-    type Err = ();
-
-    fn from_str(word: &str) -> Result<Self, ()> {
+impl TcpType {
+    fn read(word: &str) -> Option<Self> {
         match word {
-            "active" => Ok(Self::Active),
-            "passive" => Ok(Self::Passive),
-            "so" => Ok(Self::SimultaneousOpen),
-            _ => Err(()),
+            "active" => Some(Self::Active),
+            "passive" => Some(Self::Passive),
+            "so" => Some(Self::SimultaneousOpen),
+            _ => None,
         }
     }
 }
