@@ -127,7 +127,7 @@ fn attribute(input: &mut Unstructured<'_>) -> Result<Attribute> {
             parameters: option(input, text)?,
         }),
         12 => Attribute::Fmtp(Fmtp { format: text(input)?, parameters: Parameters::new(text(input)?) }),
-        13 => Attribute::Rtcp(Rtcp { port: u16::arbitrary(input)?, address: None }),
+        13 => Attribute::Rtcp(Box::new(Rtcp { port: u16::arbitrary(input)?, address: None })),
         14 => Attribute::RtcpFb(RtcpFb {
             payload_type: Arbitrary::arbitrary(input)?,
             feedback: match input.int_in_range(0..=2)? {

@@ -136,7 +136,7 @@ attributes! {
         /// `msid` (RFC 8830 §2).
         Msid(Msid) = "msid", Msid::parse, Normal;
         /// `rtcp` (RFC 3605 §2.1).
-        Rtcp(Rtcp) = "rtcp", Rtcp::parse, Transport;
+        Rtcp(Box<Rtcp>) = "rtcp", Rtcp::parse_boxed, Transport;
         /// `rtcp-xr` (RFC 3611 §5.1).
         RtcpXr(RtcpXr) = "rtcp-xr", RtcpXr::parse, Normal;
         /// `rid` (RFC 8851 §10).
@@ -295,5 +295,17 @@ impl From<Direction> for Attribute {
 impl From<Candidate> for Attribute {
     fn from(candidate: Candidate) -> Self {
         Self::Candidate(Box::new(candidate))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is large and rare is boxed, so that the many small ones lie close.
+    #[test]
+    fn attributes_are_small() {
+        assert!(size_of::<Attribute>() <= 56);
+        assert!(size_of::<crate::Line>() <= 72);
     }
 }

@@ -203,8 +203,7 @@ impl Line {
         if !kind.is_ascii_alphabetic() {
             return Err(malformed());
         }
-        let known = b"vosiuepcbtrzka".contains(&kind) || source.tolerance.unknown_types && kind != b'm';
-        if !known {
+        if !is_known(kind) && (kind == b'm' || !source.tolerance.unknown_types) {
             return Err(Malformed::expected(source.buffer, line, "a line of a known type"));
         }
         let value = Value::parse(source, kind, line.get(2..).unwrap_or_default())?;
@@ -228,6 +227,11 @@ impl Line {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+}
+
+/// Whether RFC 8866 §5 has lines of this type in sections; most are attributes.
+fn is_known(kind: u8) -> bool {
+    kind == b'a' || b"vosiuepcbtrzk".contains(&kind)
 }
 
 /// The text of `value`, unless it would end a line.

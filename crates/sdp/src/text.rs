@@ -19,6 +19,7 @@ pub struct Text {
 
 impl Text {
     /// The text.
+    #[inline]
     pub fn as_str(&self) -> &str {
         self.buffer.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
@@ -34,6 +35,7 @@ impl Text {
     }
 
     /// `part`, which has to be a part of `buffer`, of which at most [`MAX_SIZE`] bytes count.
+    #[inline]
     pub(crate) fn of(buffer: &Arc<String>, part: &str) -> Self {
         let start = offset(buffer, part);
         Self { buffer: Arc::clone(buffer), start: start as u32, end: (start + part.len()) as u32 }

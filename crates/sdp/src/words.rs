@@ -15,6 +15,7 @@ pub(crate) struct Source<'a> {
 
 impl Source<'_> {
     /// `part` of the buffer as text that lives on.
+    #[inline]
     pub(crate) fn text(&self, part: &str) -> Text {
         Text::of(self.buffer, part)
     }
@@ -63,11 +64,13 @@ impl<'a> Words<'a> {
     }
 
     /// The next word.
+    #[inline]
     pub(crate) fn word(&mut self, expected: &'static str) -> Result<&'a str, Malformed> {
         self.next().ok_or_else(|| self.expected_here(expected))
     }
 
     /// The next word as text that lives on.
+    #[inline]
     pub(crate) fn text(&mut self, expected: &'static str) -> Result<Text, Malformed> {
         self.word(expected).map(|word| self.source.text(word))
     }
@@ -95,6 +98,7 @@ impl<'a> Words<'a> {
     }
 
     /// What follows up to the end of the line, blanks between included; those behind too, where they are tolerated.
+    #[inline]
     pub(crate) fn rest(&mut self) -> Option<&'a str> {
         let rest = self.text.get(self.start()..).filter(|rest| !rest.is_empty())?;
         let is_framed = rest.starts_with(BLANKS) || rest.ends_with(BLANKS);
@@ -113,6 +117,7 @@ impl<'a> Words<'a> {
     }
 
     /// Fails unless all has been read.
+    #[inline]
     pub(crate) fn end(&self) -> Result<(), Malformed> {
         let end = if self.source.tolerance.blanks { self.start() } else { self.at };
         if end == self.text.len() { Ok(()) } else { Err(self.expected_here("the end of the line")) }
@@ -129,6 +134,7 @@ impl<'a> Words<'a> {
     }
 
     /// Where the next word starts: one blank further, where several count as one behind all of them.
+    #[inline]
     fn start(&self) -> usize {
         let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
         let blanks = match self.source.tolerance.blanks {
@@ -142,6 +148,7 @@ impl<'a> Words<'a> {
 impl<'a> Iterator for Words<'a> {
     type Item = &'a str;
 
+    #[inline]
     fn next(&mut self) -> Option<&'a str> {
         let rest = self.text.get(self.start()..)?;
         let length = rest.bytes().take_while(|byte| !matches!(byte, b' ' | b'\t')).count();

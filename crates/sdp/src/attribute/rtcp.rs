@@ -19,7 +19,11 @@ pub struct Rtcp {
 }
 
 impl Rtcp {
-    pub(crate) fn parse(words: &mut Words<'_>) -> Result<Self, Malformed> {
+    pub(crate) fn parse_boxed(words: &mut Words<'_>) -> Result<Box<Self>, Malformed> {
+        Self::parse(words).map(Box::new)
+    }
+
+    fn parse(words: &mut Words<'_>) -> Result<Self, Malformed> {
         let port = words.number("a port")?;
         let source = words.source();
         let Some(network) = words.next() else { return Ok(Self { port, address: None }) };
