@@ -35,7 +35,7 @@ fn candidate() -> impl Strategy<Value = Candidate> {
             priority,
             address: ip.into(),
             port,
-            kind: ["host", "srflx", "prflx", "relay", "new"][usize::from(port) % 5].into(),
+            kind: if port % 3 == 0 { "relay".into() } else { "new".into() },
             related_address: related.map(|ip| std::net::IpAddr::from(ip).into()),
             related_port: related.map(|_| port),
             tcp_type: None,
