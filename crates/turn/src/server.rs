@@ -1,0 +1,343 @@
+//! The server: many clients, their allocations, and what goes between them and their peers.
+
+mod allocation;
+mod authentication;
+mod config;
+mod connections;
+mod metrics;
+mod opening;
+mod outbox;
+mod policy;
+mod rate;
+mod relaying;
+mod requests;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use antiphon_stun::{
+    Attribute, AttributeType, Class, ErrorCode, Message, MessageBuilder, MessageType, Method, TransactionId,
+};
+use antiphon_util::{Path, Protocol, Received, Rng, Transmit, Writer};
+
+pub use allocation::{AllocationId, Relayed};
+pub use config::{Config, Limits, PermissionHook, PermissionRequest, RelayAddress, Users};
+pub use metrics::{DropReason, Metrics};
+pub use policy::{AddressPolicy, Block, BlockError};
+pub use rate::Rate;
+
+use crate::channel::is_channel_data;
+use allocation::Allocation;
+use authentication::{Nonces, Signer};
+use connections::Connections;
+use outbox::Outbox;
+use rate::{Bucket, Sources};
+
+/// A TURN and STUN server without sockets.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    rng: Rng,
+    nonces: Nonces,
+    allocations: HashMap<AllocationId, Allocation>,
+    next_id: u64,
+    by_client: HashMap<Path, AllocationId>,
+    by_relayed: HashMap<SocketAddr, AllocationId>,
+    /// Addresses as peers see them, of all allocations.
+    advertised: HashMap<SocketAddr, AllocationId>,
+    users: HashMap<Arc<str>, Usage>,
+    reservations: Vec<Reservation>,
+    connections: Connections,
+    expiry: BTreeSet<(Instant, AllocationId)>,
+    sources: Sources,
+    unauthenticated: Bucket,
+    bandwidth: Option<Bucket>,
+    outbox: Outbox,
+    events: VecDeque<Event>,
+    metrics: Metrics,
+}
+
+/// What one user has.
+#[derive(Debug)]
+struct Usage {
+    allocations: usize,
+    bandwidth: Option<Bucket>,
+}
+
+/// A port kept for another allocation (RFC 8656 §7.2).
+#[derive(Debug)]
+struct Reservation {
+    token: [u8; 8],
+    address: SocketAddr,
+    user: Arc<str>,
+    expires: Instant,
+}
+
+/// What the owner of a server has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Bind this address and say with [`Server::relay_opened`] how that went; what arrives there goes to
+    /// [`Server::handle_receive`], with this address as the local one.
+    OpenRelay {
+        /// Whose it is.
+        allocation: AllocationId,
+        /// The address to bind.
+        address: SocketAddr,
+        /// What it speaks.
+        kind: Relayed,
+    },
+    /// Close the socket at this address, and what was connected from there.
+    CloseRelay {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// Connect from the relayed address `local` to the peer and say with [`Server::connection_opened`] how that went (RFC 6062).
+    OpenConnection {
+        /// Names the connection.
+        connection: u32,
+        /// The relayed address.
+        local: SocketAddr,
+        /// The peer.
+        peer: SocketAddr,
+    },
+    /// From now on every byte goes between the connection and the client's stream at `client`, neither of which is handed to
+    /// the server any more, until one of them closes (RFC 6062 §5.4).
+    JoinConnection {
+        /// Names the connection.
+        connection: u32,
+        /// The client's stream.
+        client: Path,
+    },
+    /// Close this connection.
+    CloseConnection {
+        /// Names the connection.
+        connection: u32,
+    },
+}
+
+impl Server {
+    /// A server without clients.
+    pub fn new(now: Instant, config: Config, mut rng: Rng) -> Self {
+        let limits = config.limits;
+        Self {
+            nonces: Nonces::new(now, config.provider, &mut rng),
+            allocations: HashMap::new(),
+            next_id: 0,
+            by_client: HashMap::new(),
+            by_relayed: HashMap::new(),
+            advertised: HashMap::new(),
+            users: HashMap::new(),
+            reservations: Vec::new(),
+            connections: Connections::default(),
+            expiry: BTreeSet::new(),
+            sources: Sources::new(limits.source_buckets, limits.unauthenticated_answers),
+            unauthenticated: Bucket::new(now, limits.unauthenticated_answers_in_all),
+            bandwidth: config.total_bandwidth.map(|rate| Bucket::new(now, rate)),
+            outbox: Outbox::new(limits.outbox_bytes),
+            events: VecDeque::new(),
+            metrics: Metrics::default(),
+            config,
+            rng,
+        }
+    }
+
+    /// Handles a datagram, or a frame of a stream: at a relayed address a peer's, else a client's.
+    pub fn handle_receive(&mut self, now: Instant, received: Received<'_>) {
+        let Received { path, datagram, .. } = received;
+        if let Some(id) = self.by_relayed.get(&path.local).copied() {
+            return self.relay_to_client(now, id, path, datagram);
+        }
+        if is_channel_data(datagram) {
+            return self.relay_channel_data(now, path, datagram);
+        }
+        let Ok(message) = Message::try_from(&*datagram) else {
+            return self.drop_datagram(DropReason::Malformed);
+        };
+        match (message.kind().class, message.kind().method) {
+            (Class::Request, Method::BINDING) => self.answer_binding(now, path, &message),
+            (Class::Request, _) => self.handle_request(now, path, &message),
+            (Class::Indication, Method::SEND) => self.relay_indication(now, path, &message),
+            (Class::Indication, Method::BINDING) => {}
+            _ => self.drop_datagram(DropReason::Malformed),
+        }
+    }
+
+    /// Does what time alone causes.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((_, id)) = self.expiry.first().copied().filter(|(at, _)| *at <= now) {
+            self.delete(id);
+        }
+        self.reservations.retain(|reservation| reservation.expires > now);
+        self.expire_connections(now);
+    }
+
+    /// Appends the next run of datagrams to `buf`. Over a stream it is whole frames, one behind the other.
+    pub fn poll_transmit(&mut self, _now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
+        self.outbox.pop(buf)
+    }
+
+    /// What the owner has to do next.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called; in the past where there is something to send.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let expiry = self.expiry.first().map(|(at, _)| *at);
+        let reservation = self.reservations.iter().map(|reservation| reservation.expires).min();
+        [expiry, reservation, self.connections.due()].into_iter().flatten().min()
+    }
+
+    /// A client's stream is gone. An allocation that can move waits for its client until it expires; any other ends.
+    pub fn handle_disconnect(&mut self, path: Path) {
+        let Some(id) = self.by_client.get(&path).copied() else { return };
+        match self.allocations.get_mut(&id) {
+            Some(allocation) if allocation.mobility.is_some() && allocation.opening.is_none() => {
+                allocation.reachable = false;
+                self.by_client.remove(&path);
+            }
+            _ => self.delete(id),
+        }
+    }
+
+    /// Ends every allocation.
+    pub fn close(&mut self) {
+        let ids: Vec<_> = self.allocations.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.delete(id));
+    }
+
+    /// What it has counted.
+    pub fn metrics(&self) -> Metrics {
+        Metrics {
+            allocations: self.allocations.len() as u64,
+            users: self.users.len() as u64,
+            ..self.metrics.clone()
+        }
+    }
+
+    /// Whether there is something to send.
+    pub fn has_output(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// RFC 8489 §6.3.1: where the request came from.
+    fn answer_binding(&mut self, now: Instant, path: Path, message: &Message<'_>) {
+        if !self.may_answer(now, path) {
+            return;
+        }
+        if message.unknown_required(AttributeType::is_of_turn).next().is_some() {
+            return self.refuse(path, message, ErrorCode::UNKNOWN_ATTRIBUTE, None);
+        }
+        self.metrics.bindings += 1;
+        self.succeed(path, message.kind().method, message.id(), message.has_fingerprint(), None, |builder| {
+            builder.attribute(&Attribute::XorMappedAddress(path.remote));
+        });
+    }
+
+    /// Whether one more answer may go to a source that is not authenticated. A source that has a stream is where it says.
+    fn may_answer(&mut self, now: Instant, path: Path) -> bool {
+        let in_all = self.config.limits.unauthenticated_answers_in_all;
+        let may = path.protocol == Protocol::Tcp
+            || (self.sources.take(now, path.remote.ip()) && self.unauthenticated.take(now, in_all, 1));
+        if !may {
+            self.drop_datagram(DropReason::UnauthenticatedLimit);
+        }
+        may
+    }
+
+    fn succeed(
+        &mut self,
+        path: Path,
+        method: Method,
+        id: TransactionId,
+        fingerprint: bool,
+        signer: Option<&Signer>,
+        write: impl FnOnce(&mut MessageBuilder<'_>),
+    ) {
+        self.send(path, MessageType::new(method, Class::SuccessResponse), id, fingerprint, signer, write);
+    }
+
+    /// Refuses a request with `error`. Without a signer the sender is not known, so that the answer is as short as can be.
+    fn refuse(&mut self, path: Path, message: &Message<'_>, error: ErrorCode<'_>, signer: Option<&Signer>) {
+        self.metrics.refusals.count(error.code);
+        let kind = MessageType::new(message.kind().method, Class::ErrorResponse);
+        self.send(path, kind, message.id(), message.has_fingerprint(), signer, |builder| {
+            let reason = if signer.is_some() { error.reason } else { "" };
+            builder.attribute(&Attribute::ErrorCode(ErrorCode::new(error.code, reason)));
+            if error.code == ErrorCode::UNKNOWN_ATTRIBUTE.code {
+                // As many as a refusal has room for that is no longer than the request.
+                builder.unknown_attributes(message.unknown_required(AttributeType::is_of_turn).take(8));
+            }
+        });
+    }
+
+    fn send(
+        &mut self,
+        path: Path,
+        kind: MessageType,
+        id: TransactionId,
+        fingerprint: bool,
+        signer: Option<&Signer>,
+        write: impl FnOnce(&mut MessageBuilder<'_>),
+    ) {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes);
+        let mut builder = MessageBuilder::new(&mut writer, kind, id);
+        write(&mut builder);
+        if let Some(signer) = signer {
+            signer.sign(&mut builder);
+        }
+        if fingerprint {
+            builder.fingerprint();
+        }
+        if builder.finish().is_err() {
+            return self.drop_datagram(DropReason::TooLong);
+        }
+        self.post(path, bytes.len(), |out| out.extend_from_slice(&bytes));
+    }
+
+    fn post(&mut self, path: Path, len: usize, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let fits = self.outbox.push(path, len, write);
+        if !fits {
+            self.drop_datagram(DropReason::OutboxLimit);
+        }
+        fits
+    }
+
+    /// Ends an allocation and frees everything of it.
+    fn delete(&mut self, id: AllocationId) {
+        let Some(allocation) = self.allocations.remove(&id) else { return };
+        self.expiry.remove(&(allocation.expires, id));
+        if self.by_client.get(&allocation.client) == Some(&id) {
+            self.by_client.remove(&allocation.client);
+        }
+        let awaited = allocation.opening.iter().flat_map(|opening| opening.awaited.iter().map(|(at, _)| *at));
+        let bound = allocation.relays.iter().flatten().map(|relay| relay.bound);
+        for address in awaited.chain(bound) {
+            self.by_relayed.remove(&address);
+            self.events.push_back(Event::CloseRelay { address });
+        }
+        for relay in allocation.relays.iter().flatten() {
+            self.advertised.remove(&relay.advertised);
+        }
+        for connection in allocation.connections {
+            self.connections.remove(connection);
+            self.events.push_back(Event::CloseConnection { connection });
+        }
+        if let Some(usage) = self.users.get_mut(&allocation.user) {
+            usage.allocations = usage.allocations.saturating_sub(1);
+            if usage.allocations == 0 {
+                self.users.remove(&allocation.user);
+            }
+        }
+        tracing::debug!(?id, user = %allocation.user, "allocation ended");
+    }
+
+    fn drop_datagram(&mut self, reason: DropReason) {
+        tracing::trace!(?reason, "datagram dropped");
+        self.metrics.drops.count(reason);
+    }
+}
