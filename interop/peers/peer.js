@@ -59,6 +59,11 @@ const gathered = async () => {
 };
 
 const operations = {
+  // Reaches others by a TURN server alone.
+  relay: ({url, username, credential}) => connection.setConfiguration({
+    iceServers: [{urls: url, username, credential}],
+    iceTransportPolicy: 'relay',
+  }),
   // Makes a channel; `init` is an RTCDataChannelInit.
   create_channel: ({label, init}) => adopt(connection.createDataChannel(label, init)),
   // Makes a media section; `kind` is audio or video.

@@ -9,15 +9,16 @@ import json
 import sys
 
 import aioice.ice
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
+from aiortc.rtcconfiguration import RTCIceTransportPolicy
 
 # By itself it leaves out the loopback interface, the only one that every machine has.
 aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
 
 
 class Peer:
-    def __init__(self):
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    def __init__(self, configuration=RTCConfiguration(iceServers=[])):
+        self.connection = RTCPeerConnection(configuration)
         self.channels = {}  # label -> (channel, received payloads)
         self.change = asyncio.Event()
         self.echoing = False
@@ -55,6 +56,10 @@ class Peer:
     def local(self):
         description = self.connection.localDescription
         return {"type": description.type, "sdp": description.sdp}
+
+    async def relay(self, url, username, credential):
+        server = RTCIceServer(urls=url, username=username, credential=credential)
+        self.__init__(RTCConfiguration(iceServers=[server], iceTransportPolicy=RTCIceTransportPolicy.RELAY))
 
     async def create_channel(self, label, init=None):
         self.adopt(self.connection.createDataChannel(label, **(init or {})))

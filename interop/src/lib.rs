@@ -3,6 +3,7 @@
 //! * [`Remote`]: a peer that a test drives: it makes channels, offers, answers, sends, receives, echoes and closes.
 //! * [`Chromium`], [`Firefox`]: a [`Browser`] of its own per test, driven through WebDriver; its page is `peers/peer.js`.
 //! * [`Aiortc`]: a Python process driven by lines of JSON; its program is `peers/peer.py`.
+//! * [`Coturn`]: its TURN server, and its clients.
 //! * [`Network`]: a network namespace for a test whose peer needs more than loopback.
 //!
 //! Nothing takes a fixed port, and nothing is left running: a browser or process that is dropped is killed, with
@@ -12,6 +13,7 @@
 mod aiortc;
 mod browser;
 mod chromium;
+mod coturn;
 mod firefox;
 mod network;
 mod page;
@@ -21,6 +23,7 @@ mod remote;
 pub use aiortc::Aiortc;
 pub use browser::Browser;
 pub use chromium::Chromium;
+pub use coturn::{Coturn, PASSWORD, SECRET, USER};
 pub use firefox::Firefox;
 pub use network::Network;
 pub use payload::Payload;

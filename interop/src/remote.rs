@@ -69,6 +69,12 @@ impl<D: Driver> Remote<D> {
         self.call("create_channel", json!({"label": label, "init": init.to_json()})).await.map(drop)
     }
 
+    /// Has it reach others by a TURN server alone; before anything else.
+    pub async fn relay(&mut self, url: &str, username: &str, credential: &str) -> Result<()> {
+        let request = json!({"url": url, "username": username, "credential": credential});
+        self.call("relay", request).await.map(drop)
+    }
+
     /// Makes a media section of `kind` audio or video, for an offer.
     pub async fn add_media(&mut self, kind: &str) -> Result<()> {
         self.call("add_media", json!({"kind": kind})).await.map(drop)

@@ -10,8 +10,9 @@ use antiphon_peer::{Certificate, Consent, Limits};
 use crate::connection::PeerConnection;
 use crate::endpoint::Endpoint;
 use crate::error::ConfigurationError;
-use crate::ice_server::IceServer;
+use crate::ice_server::{IceServer, IceTransportPolicy};
 use crate::network::{AddressFilter, Network, Tcp};
+use crate::turn::TlsRoots;
 
 /// How a connection is set up: the W3C's `RTCConfiguration` and what a native program chooses besides.
 #[derive(Debug, Clone)]
@@ -19,6 +20,10 @@ use crate::network::{AddressFilter, Network, Tcp};
 pub struct Configuration {
     /// Servers that help to find addresses under which the peer reaches us.
     pub ice_servers: Vec<IceServer>,
+    /// Whether the peer is reached by relays alone.
+    pub ice_transport_policy: IceTransportPolicy,
+    /// Whom the certificates of `turns:` servers have to come from.
+    pub tls_roots: TlsRoots,
     /// The addresses and ports of its own. At an endpoint these are none but what [`Network::bind_addresses`] spells out.
     pub network: Network,
     /// The endpoint whose sockets the connection shares.
@@ -37,6 +42,8 @@ impl Default for Configuration {
     fn default() -> Self {
         Self {
             ice_servers: Vec::new(),
+            ice_transport_policy: IceTransportPolicy::All,
+            tls_roots: TlsRoots::System,
             network: Network::default(),
             endpoint: None,
             certificate: None,
@@ -58,6 +65,18 @@ impl Builder {
     /// Adds a server, for example `"stun:stun.example.org:3478"`.
     pub fn ice_server(mut self, server: impl Into<IceServer>) -> Self {
         self.configuration.ice_servers.push(server.into());
+        self
+    }
+
+    /// Which candidates are gathered.
+    pub fn ice_transport_policy(mut self, policy: IceTransportPolicy) -> Self {
+        self.configuration.ice_transport_policy = policy;
+        self
+    }
+
+    /// Whom the certificates of `turns:` servers have to come from.
+    pub fn tls_roots(mut self, roots: TlsRoots) -> Self {
+        self.configuration.tls_roots = roots;
         self
     }
 

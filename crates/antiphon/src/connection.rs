@@ -18,9 +18,10 @@ use crate::driver::{Driver, Resolution};
 use crate::endpoint::{Attachment, Endpoint};
 use crate::error::{ConfigurationError, ConnectionError, ShutdownError};
 use crate::events::{Event, Events, poll_event};
-use crate::ice_server::{StunServer, resolve_all};
+use crate::ice_server::{IceTransportPolicy, Servers, resolve_all};
 use crate::shared::{Guard, Phase, Shared};
 use crate::socket::{Reader, Socket};
+use crate::turn::Relays;
 
 /// A WebRTC peer connection: the W3C's `RTCPeerConnection`.
 ///
@@ -55,18 +56,19 @@ impl PeerConnection {
     /// # Panics
     /// Outside of a tokio runtime with I/O and time enabled.
     pub async fn new(configuration: Configuration) -> Result<Self, ConfigurationError> {
-        let mut servers = StunServer::parse_all(&configuration.ice_servers)?;
-        let sockets = bind(&configuration)?;
+        let mut servers = Servers::parse(&configuration.ice_servers)?;
+        let relayed_only = configuration.ice_transport_policy == IceTransportPolicy::Relay;
+        let sockets = if relayed_only { Vec::new() } else { bind(&configuration)? };
         let now = now();
         let mut peer = new_peer(now, &configuration)?;
         let mut attachments = Vec::new();
-        if let Some(endpoint) = configuration.endpoint {
+        if let Some(endpoint) = configuration.endpoint.filter(|_| !relayed_only) {
             if configuration.ice_servers.is_empty() {
-                servers.clone_from(&endpoint.inner.stun_servers);
+                servers.stun.clone_from(&endpoint.inner.stun_servers);
             }
             attachments.push(Attachment::new(endpoint.inner, &peer));
         }
-        if configuration.network.tcp.passive {
+        if configuration.network.tcp.passive && !relayed_only {
             let locals = sockets.iter().map(|socket| socket.local());
             attachments.push(Attachment::new(Endpoint::of_tcp(&configuration.network, locals).inner, &peer));
         }
@@ -81,15 +83,17 @@ impl PeerConnection {
         for local in attachments.iter().flat_map(Attachment::listeners) {
             peer.add_local_tcp_address(now, local, TcpType::Passive);
         }
-        let resolution: Option<Resolution> = if servers.is_empty() {
+        let stun = if relayed_only { Vec::new() } else { servers.stun };
+        let resolution: Option<Resolution> =
+            if stun.is_empty() { None } else { Some(Box::pin(resolve_all(stun))) };
+        if resolution.is_none() && servers.turn.is_empty() {
             peer.end_of_local_addresses(now);
-            None
-        } else {
-            Some(Box::pin(resolve_all(servers)))
-        };
+        }
         let shared = Arc::new(Shared::new(peer));
+        let relays = (!servers.turn.is_empty())
+            .then(|| Relays::start(&shared, servers.turn, &configuration.tls_roots, relayed_only));
         let readers = sockets.into_iter().map(Reader::new).collect();
-        tokio::spawn(Driver::new(Arc::clone(&shared), readers, attachments, resolution));
+        tokio::spawn(Driver::new(Arc::clone(&shared), readers, attachments, resolution, relays));
         let connection = Connection { shared, shutdown_timeout: configuration.shutdown_timeout };
         Ok(Self { connection: Arc::new(connection) })
     }

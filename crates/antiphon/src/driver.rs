@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use antiphon_util::{Path, Protocol, Received, Transmit};
+use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
 use crate::buffers::Buffers;
@@ -20,6 +21,7 @@ use crate::endpoint::Attachment;
 use crate::shared::{Phase, Shared};
 use crate::socket::{Reader, Sent, Socket, Writable};
 use crate::tcp::Links;
+use crate::turn::Relays;
 
 /// Rounds before other tasks get their turn, however much the sockets still hold.
 const MAX_ROUNDS: usize = 8;
@@ -46,6 +48,9 @@ pub(crate) struct Driver {
     /// Its TCP connections.
     links: Links,
     resolution: Option<Resolution>,
+    relays: Option<Relays>,
+    /// Closed when every relay has its addresses or none.
+    relays_settled: Option<mpsc::Receiver<()>>,
     /// Sleeps until `armed`, which is never later than the peer's next timeout.
     sleep: Pin<Box<Sleep>>,
     armed: Option<Armed>,
@@ -86,13 +91,17 @@ impl Driver {
         readers: Vec<Reader>,
         attachments: Vec<Attachment>,
         resolution: Option<Resolution>,
+        relays: Option<(Relays, mpsc::Receiver<()>)>,
     ) -> Self {
+        let (relays, relays_settled) = relays.unzip();
         Self {
             shared,
             readers,
             attachments,
             links: Links::default(),
             resolution,
+            relays,
+            relays_settled,
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
             unsent: None,
@@ -114,17 +123,31 @@ impl Driver {
         Poll::Pending
     }
 
-    /// Hands the addresses of the servers to the peer once they are known.
+    /// Hands the addresses of the servers to the peer once they are known, and says when no address of ours will follow.
     fn poll_resolution(&mut self, cx: &mut Context<'_>) {
-        let Some(resolution) = &mut self.resolution else { return };
-        if let Poll::Ready(servers) = resolution.as_mut().poll(cx) {
+        let mut ended = false;
+        if let Some(resolution) = &mut self.resolution
+            && let Poll::Ready(servers) = resolution.as_mut().poll(cx)
+        {
             self.resolution = None;
+            ended = true;
             let now = now();
             let mut state = self.shared.lock();
             for server in servers {
                 state.peer.add_stun_server(now, server);
             }
+        }
+        if let Some(settled) = &mut self.relays_settled
+            && settled.poll_recv(cx).is_ready()
+        {
+            self.relays_settled = None;
+            ended = true;
+        }
+        if ended && self.resolution.is_none() && self.relays_settled.is_none() {
+            let now = now();
+            let mut state = self.shared.lock();
             state.peer.end_of_local_addresses(now);
+            state.take_events(now);
         }
     }
 
@@ -247,6 +270,9 @@ impl Driver {
     fn send(&mut self, cx: &mut Context<'_>, transmit: Transmit, bytes: &[u8]) -> bool {
         if transmit.path.protocol == Protocol::Tcp {
             self.links.send(cx, now(), &transmit, bytes);
+            return true;
+        }
+        if self.relays.as_ref().is_some_and(|relays| relays.send(&transmit, bytes)) {
             return true;
         }
         let Some(socket) = self.socket_at(transmit.path.local) else {

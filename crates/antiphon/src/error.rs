@@ -14,6 +14,9 @@ pub enum IceServerError {
     /// It is well-formed, but its scheme is not supported.
     #[error("unsupported ICE server URL: {0}")]
     NotSupported(String),
+    /// It is a TURN server's, and user name or credential are missing or not usable.
+    #[error("no usable credentials for ICE server: {0}")]
+    Credentials(String),
 }
 
 impl IceServerError {
@@ -22,6 +25,7 @@ impl IceServerError {
         match self {
             Self::Syntax(_) => ErrorName::SyntaxError,
             Self::NotSupported(_) => ErrorName::NotSupportedError,
+            Self::Credentials(_) => ErrorName::InvalidAccessError,
         }
     }
 }

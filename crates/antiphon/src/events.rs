@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::mem::discriminant;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
@@ -31,6 +32,8 @@ pub enum Event {
     NegotiationNeeded,
     /// A local candidate to hand to the peer, or the end of candidates: `icecandidate`.
     IceCandidate(Option<IceCandidate>),
+    /// A server gave no address: `icecandidateerror`.
+    IceCandidateError(IceCandidateError),
     /// `signalingstatechange`.
     SignalingStateChange(SignalingState),
     /// `icegatheringstatechange`.
@@ -43,6 +46,20 @@ pub enum Event {
     ConnectionStateChange(ConnectionState),
     /// The peer opened a channel: `datachannel`.
     DataChannel(DataChannel),
+}
+
+/// Why a server gave no address: the W3C's `RTCPeerConnectionIceErrorEvent`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IceCandidateError {
+    /// The server as the configuration names it.
+    pub url: String,
+    /// Which of its addresses was asked; `None` where it has none.
+    pub server: Option<SocketAddr>,
+    /// The code of its answer (300 to 699), or 701 where it could not be reached.
+    pub error_code: u16,
+    /// For people.
+    pub error_text: String,
 }
 
 /// The events of a connection as a stream; it ends when the connection is closed and all events are taken.
@@ -75,6 +92,9 @@ pub(crate) fn poll_event(
     cx: &mut Context<'_>,
 ) -> Poll<Option<Event>> {
     let mut state = shared.lock();
+    if let Some(error) = state.candidate_errors.pop_front() {
+        return Poll::Ready(Some(Event::IceCandidateError(error)));
+    }
     while let Some(event) = state.events.pop() {
         match event {
             PeerEvent::DataChannel(id) => {

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use antiphon_stun::{Host, Scheme, Uri};
+use antiphon_stun::{Credential, Host, Scheme, Uri, UriTransport};
 
 use crate::error::IceServerError;
+use crate::turn::Target;
 
 /// How long a name may take to resolve before gathering goes on without it.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -13,7 +14,8 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A server that helps to gather candidates: W3C `RTCIceServer`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct IceServer {
-    /// One or more URLs of the server: `stun:host` or `stun:host:port`, where an IPv6 address stands in brackets.
+    /// One or more URLs of the server: `stun:host`, `turn:host:port`, `turn:host?transport=tcp`, `turns:host`, where an IPv6
+    /// address stands in brackets. `turn:` is UDP unless the URL says otherwise, `turns:` is TLS.
     pub urls: Vec<String>,
     /// For TURN servers only.
     pub username: Option<String>,
@@ -22,6 +24,11 @@ pub struct IceServer {
 }
 
 impl IceServer {
+    /// A TURN server and who we are to it.
+    pub fn turn(url: impl Into<String>, username: impl Into<String>, credential: impl Into<String>) -> Self {
+        Self { urls: vec![url.into()], username: Some(username.into()), credential: Some(credential.into()) }
+    }
+
     /// A STUN server, which needs no credentials.
     pub fn stun(url: impl Into<String>) -> Self {
         Self { urls: vec![url.into()], ..Self::default() }
@@ -34,6 +41,62 @@ impl From<&str> for IceServer {
     }
 }
 
+/// Which candidates are gathered: the W3C's `RTCIceTransportPolicy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum IceTransportPolicy {
+    /// All.
+    #[default]
+    All,
+    /// Only those of TURN servers: no socket is bound for the peer, and it learns no address of ours.
+    Relay,
+}
+
+/// The servers of a configuration by what they do.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Servers {
+    pub(crate) stun: Vec<StunServer>,
+    pub(crate) turn: Vec<Target>,
+}
+
+impl Servers {
+    pub(crate) fn parse(servers: &[IceServer]) -> Result<Self, IceServerError> {
+        let mut found = Self::default();
+        for server in servers {
+            for url in &server.urls {
+                let uri: Uri = url.parse().map_err(|_| IceServerError::Syntax(url.clone()))?;
+                match uri.scheme {
+                    Scheme::Stun => found.stun.push(StunServer { port: uri.port(), host: uri.host }),
+                    Scheme::Stuns => return Err(IceServerError::NotSupported(url.clone())),
+                    Scheme::Turn | Scheme::Turns => found.turn.push(target(url, uri, server)?),
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn target(url: &str, uri: Uri, server: &IceServer) -> Result<Target, IceServerError> {
+    let secure = uri.scheme.is_secure();
+    let default = if secure { UriTransport::Tcp } else { UriTransport::Udp };
+    let transport = uri.transport.unwrap_or(default);
+    if secure && transport == UriTransport::Udp {
+        return Err(IceServerError::NotSupported(url.to_owned()));
+    }
+    let (Some(username), Some(password)) = (server.username.clone(), server.credential.clone()) else {
+        return Err(IceServerError::Credentials(url.to_owned()));
+    };
+    Credential::new(&username, &password).map_err(|_| IceServerError::Credentials(url.to_owned()))?;
+    Ok(Target {
+        url: url.to_owned(),
+        port: uri.port(),
+        host: uri.host,
+        transport,
+        secure,
+        username,
+        password,
+    })
+}
+
 /// Where a STUN server is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StunServer {
@@ -42,40 +105,37 @@ pub(crate) struct StunServer {
 }
 
 impl StunServer {
-    /// All servers that `servers` name.
+    /// All STUN servers that `servers` name.
     pub(crate) fn parse_all(servers: &[IceServer]) -> Result<Vec<Self>, IceServerError> {
-        servers.iter().flat_map(|server| &server.urls).map(|url| Self::parse(url)).collect()
-    }
-
-    fn parse(url: &str) -> Result<Self, IceServerError> {
-        let uri: Uri = url.parse().map_err(|_| IceServerError::Syntax(url.to_owned()))?;
-        if uri.scheme != Scheme::Stun {
-            return Err(IceServerError::NotSupported(url.to_owned()));
-        }
-        Ok(Self { port: uri.port(), host: uri.host })
+        Ok(Servers::parse(servers)?.stun)
     }
 
     /// Its addresses, one of each family at most; none where the name does not resolve in time.
     async fn resolve(&self) -> Vec<SocketAddr> {
-        let host = match &self.host {
-            Host::Address(address) => return vec![SocketAddr::new(*address, self.port)],
-            Host::Name(name) => name,
-        };
-        let lookup = tokio::net::lookup_host((host.as_str(), self.port));
-        let found: Vec<SocketAddr> = match tokio::time::timeout(RESOLVE_TIMEOUT, lookup).await {
-            Ok(Ok(addresses)) => addresses.collect(),
-            Ok(Err(error)) => {
-                tracing::warn!(host, %error, "STUN server not found");
-                return Vec::new();
-            }
-            Err(_) => {
-                tracing::warn!(host, "STUN server not resolved in time");
-                return Vec::new();
-            }
-        };
-        let first = |ipv4: bool| found.iter().copied().find(|address| address.is_ipv4() == ipv4);
-        [first(true), first(false)].into_iter().flatten().collect()
+        resolve(&self.host, self.port).await
     }
+}
+
+/// The addresses of a server, one of each family at most; none where the name does not resolve in time.
+pub(crate) async fn resolve(host: &Host, port: u16) -> Vec<SocketAddr> {
+    let host = match host {
+        Host::Address(address) => return vec![SocketAddr::new(*address, port)],
+        Host::Name(name) => name,
+    };
+    let lookup = tokio::net::lookup_host((host.as_str(), port));
+    let found: Vec<SocketAddr> = match tokio::time::timeout(RESOLVE_TIMEOUT, lookup).await {
+        Ok(Ok(addresses)) => addresses.collect(),
+        Ok(Err(error)) => {
+            tracing::warn!(host, %error, "server not found");
+            return Vec::new();
+        }
+        Err(_) => {
+            tracing::warn!(host, "server not resolved in time");
+            return Vec::new();
+        }
+    };
+    let first = |ipv4: bool| found.iter().copied().find(|address| address.is_ipv4() == ipv4);
+    [first(true), first(false)].into_iter().flatten().collect()
 }
 
 /// The addresses of all `servers`.
@@ -104,22 +164,44 @@ mod tests {
         StunServer { host, port }
     }
 
-    #[test]
-    fn urls_name_host_and_port() {
-        assert_eq!(StunServer::parse("stun:stun.example.org"), Ok(server("stun.example.org", 3478)));
-        assert_eq!(StunServer::parse("STUN:192.0.2.1:19302"), Ok(server("192.0.2.1", 19302)));
-        assert_eq!(StunServer::parse("stun:[2001:db8::1]:7"), Ok(server("2001:db8::1", 7)));
-        assert_eq!(StunServer::parse("stun:[2001:db8::1]"), Ok(server("2001:db8::1", 3478)));
+    fn parse(url: &str) -> Result<StunServer, IceServerError> {
+        let mut servers = Servers::parse(&[IceServer::stun(url)])?;
+        Ok(servers.stun.remove(0))
     }
 
     #[test]
-    fn other_schemes_are_named_as_unsupported() {
-        for url in ["turn:example.org", "turns:example.org?transport=tcp", "stuns:example.org"] {
-            let error = StunServer::parse(url).unwrap_err();
+    fn urls_name_host_and_port() {
+        assert_eq!(parse("stun:stun.example.org"), Ok(server("stun.example.org", 3478)));
+        assert_eq!(parse("STUN:192.0.2.1:19302"), Ok(server("192.0.2.1", 19302)));
+        assert_eq!(parse("stun:[2001:db8::1]:7"), Ok(server("2001:db8::1", 7)));
+        assert_eq!(parse("stun:[2001:db8::1]"), Ok(server("2001:db8::1", 3478)));
+    }
+
+    #[test]
+    fn schemes_without_a_way_are_named_as_unsupported() {
+        for url in ["stuns:example.org", "turns:example.org?transport=udp"] {
+            let error = Servers::parse(&[IceServer::turn(url, "user", "secret")]).unwrap_err();
             assert_eq!(
                 (error.name(), error),
                 (ErrorName::NotSupportedError, IceServerError::NotSupported(url.to_owned()))
             );
+        }
+    }
+
+    #[test]
+    fn relays_have_a_transport_and_credentials() {
+        let urls = [
+            ("turn:example.org", UriTransport::Udp, false, 3478),
+            ("turn:example.org?transport=tcp", UriTransport::Tcp, false, 3478),
+            ("turns:example.org", UriTransport::Tcp, true, 5349),
+            ("turns:example.org:443?transport=tcp", UriTransport::Tcp, true, 443),
+        ];
+        for (url, transport, secure, port) in urls {
+            let servers = Servers::parse(&[IceServer::turn(url, "user", "secret")]).unwrap();
+            let target = &servers.turn[0];
+            assert_eq!((target.transport, target.secure, target.port), (transport, secure, port), "{url}");
+            let error = Servers::parse(&[IceServer::stun(url)]).unwrap_err();
+            assert_eq!(error.name(), ErrorName::InvalidAccessError, "{url}");
         }
     }
 
@@ -136,7 +218,7 @@ mod tests {
             "stun:a?b",
         ];
         for url in urls {
-            assert_eq!(StunServer::parse(url), Err(IceServerError::Syntax(url.to_owned())), "{url}");
+            assert_eq!(parse(url), Err(IceServerError::Syntax(url.to_owned())), "{url}");
         }
     }
 

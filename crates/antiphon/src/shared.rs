@@ -1,6 +1,6 @@
 //! What the handles and the driver of a connection share: one lock, and who waits for what.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
@@ -8,13 +8,16 @@ use std::time::Instant;
 
 use antiphon_peer::{ChannelId, ConnectionState, DtlsState, Event as PeerEvent, ReadyState};
 
-use crate::events::EventQueue;
+use crate::events::{EventQueue, IceCandidateError};
 
 /// A sender waits once this many bytes are queued on its channel ...
 pub(crate) const SEND_HIGH_WATER: usize = 1 << 20;
 
 /// ... and goes on when no more than this many are left, so that it is woken once for many messages.
 pub(crate) const SEND_LOW_WATER: usize = SEND_HIGH_WATER / 2;
+
+/// Failures of servers that wait for the user.
+const MAX_CANDIDATE_ERRORS: usize = 64;
 
 /// The state of a connection behind its lock.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub(crate) struct Shared(Mutex<State>);
 pub(crate) struct State {
     pub(crate) peer: antiphon_peer::PeerConnection,
     pub(crate) events: EventQueue,
+    /// Servers that gave no address; those that come after the first [`MAX_CANDIDATE_ERRORS`] unread ones are traced only.
+    pub(crate) candidate_errors: VecDeque<IceCandidateError>,
     /// Tasks that wait for an event.
     pub(crate) event_waiters: Waiters,
     /// Tasks that wait for a state of the connection.
@@ -66,6 +71,7 @@ impl Shared {
         Self(Mutex::new(State {
             peer,
             events: EventQueue::default(),
+            candidate_errors: VecDeque::new(),
             event_waiters: Waiters::default(),
             state_waiters: Waiters::default(),
             channels: HashMap::new(),
@@ -92,6 +98,14 @@ impl State {
     pub(crate) fn set_driver(&mut self, waker: &Waker) {
         if !self.driver.as_ref().is_some_and(|known| known.will_wake(waker)) {
             self.driver = Some(waker.clone());
+        }
+    }
+
+    /// Tells the user that a server gave no address.
+    pub(crate) fn report(&mut self, error: IceCandidateError) {
+        if self.candidate_errors.len() < MAX_CANDIDATE_ERRORS {
+            self.candidate_errors.push_back(error);
+            self.event_waiters.wake(&mut self.wakes);
         }
     }
 

@@ -1,6 +1,5 @@
 //! The client of a TURN server: one allocation from its first request to its end.
 
-mod access;
 mod config;
 mod event;
 mod peers;
@@ -9,11 +8,11 @@ mod responses;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use antiphon_stun::{
-    Attribute, AttributeType, Class, Message, MessageBuilder, MessageType, Method, Step, Timing,
-    TransactionId,
+    Attribute, AttributeType, Authentication, Class, Credential, Message, MessageBuilder, MessageType,
+    Method, Signature, Step, Timing, TransactionId, Verdict,
 };
 use antiphon_util::{Path, Protocol, Received, Rng, Tally, Transmit, Writer};
 use tracing::debug;
@@ -22,11 +21,12 @@ pub use config::{Config, EvenPort, Families, Limits, Relaying};
 pub use event::{Allocated, DropReason, Event, Failure, Refusal};
 
 use crate::channel::{self, CHANNEL_HEADER_LEN, is_channel_data};
-use access::Access;
-pub(crate) use access::NONCE_COOKIE;
 pub(crate) use peers::{CHANNEL_LIFETIME, PERMISSION_LIFETIME};
 use peers::{Peers, Way, Wish};
 use request::{Kind, Request};
+
+/// How often a ConnectionBind is made anew.
+const MAX_BIND_RENEWALS: u32 = 2;
 
 /// One allocation on one server, seen from the client.
 ///
@@ -41,7 +41,7 @@ pub struct Client {
     config: Config,
     rng: Rng,
     path: Path,
-    access: Access,
+    authentication: Authentication,
     state: State,
     requests: Vec<Request>,
     peers: Peers,
@@ -72,19 +72,16 @@ struct Allocation {
 impl Client {
     /// A client that asks the server at `path.remote` for an allocation from `path.local`. Over a stream (TCP, TLS) the
     /// protocol is [`Protocol::Tcp`]; over DTLS it is [`Protocol::Udp`].
-    pub fn new(now: Instant, mut config: Config, rng: Rng, path: Path) -> Self {
+    pub fn new(now: Instant, mut config: Config, credential: Credential, rng: Rng, path: Path) -> Self {
         if path.protocol == Protocol::Tcp {
-            // RFC 8489 §6.2.2: a stream retransmits by itself.
-            let Timing { last_wait, max_requests, timeout, max_timeout } = config.timing;
-            let whole = total(timeout, max_timeout, max_requests) + last_wait;
-            config.timing = Timing { timeout, max_timeout, max_requests: 1, last_wait: whole };
+            config.timing = Timing::reliable();
         }
         let mut client = Self {
             peers: Peers::new(config.limits),
+            authentication: Authentication::new(config.provider, credential),
             config,
             rng,
             path,
-            access: Access::default(),
             state: State::Allocating,
             requests: Vec::new(),
             connections: Vec::new(),
@@ -243,18 +240,23 @@ impl Client {
     pub fn bind_connection(&mut self, id: u32, buf: &mut Vec<u8>) -> Option<ConnectionBind> {
         let at = self.connections.iter().position(|(known, _)| *known == id)?;
         let (_, peer) = self.connections.swap_remove(at);
-        let transaction = TransactionId::random(&mut self.rng);
-        Kind::BindConnection(id).write(buf, transaction, &self.config, &self.access, None);
-        Some(ConnectionBind { transaction, peer })
+        Some(self.write_connection_bind(id, peer, 0, buf))
     }
 
-    /// Whether `answer`, the first frame on that connection, says that the bytes behind it are the peer's.
-    pub fn is_bound(&self, bind: &ConnectionBind, answer: &[u8]) -> bool {
-        Message::try_from(answer).is_ok_and(|message| {
-            message.kind() == MessageType::new(Method::CONNECTION_BIND, Class::SuccessResponse)
-                && message.id() == bind.transaction
-                && self.access.verifies(&message)
-        })
+    /// Takes `answer`, the first frame on that connection, or the next after [`Binding::Again`].
+    pub fn handle_bound(&mut self, bind: &ConnectionBind, answer: &[u8], buf: &mut Vec<u8>) -> Binding {
+        let Ok(message) = Message::try_from(answer) else { return Binding::Failed };
+        if message.kind().method != Method::CONNECTION_BIND || message.id() != bind.transaction {
+            return Binding::Failed;
+        }
+        match self.authentication.judge(bind.signature, &message) {
+            Verdict::Accepted if message.kind().class == Class::SuccessResponse => Binding::Bound,
+            // The nonce was for another connection.
+            Verdict::Retry if bind.renewals < MAX_BIND_RENEWALS => {
+                Binding::Again(self.write_connection_bind(bind.id, bind.peer, bind.renewals + 1, buf))
+            }
+            _ => Binding::Failed,
+        }
     }
 
     /// Our side has another address now, from which the server is asked to serve the allocation on (RFC 8016); where it can't
@@ -357,6 +359,19 @@ impl Client {
         self.expect_connection(id, peer);
     }
 
+    fn write_connection_bind(
+        &mut self,
+        id: u32,
+        peer: SocketAddr,
+        renewals: u32,
+        buf: &mut Vec<u8>,
+    ) -> ConnectionBind {
+        let transaction = TransactionId::random(&mut self.rng);
+        let kind = Kind::BindConnection(id);
+        let signature = kind.write(buf, transaction, &self.config, &self.authentication, None);
+        ConnectionBind { id, transaction, signature, renewals, peer }
+    }
+
     fn expect_connection(&mut self, id: u32, peer: SocketAddr) {
         if self.connections.len() >= self.config.limits.connections {
             return self.drop_datagram(DropReason::ConnectionLimit);
@@ -388,7 +403,7 @@ impl Client {
             State::Allocated(allocation) => allocation.ticket.as_deref(),
             _ => None,
         };
-        let request = Request::new(now, &mut self.rng, &self.config, &self.access, kind, ticket);
+        let request = Request::new(now, &mut self.rng, &self.config, &self.authentication, kind, ticket);
         self.requests.push(request);
     }
 
@@ -412,9 +427,23 @@ impl Client {
 /// A ConnectionBind request on a connection of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionBind {
+    id: u32,
     transaction: TransactionId,
+    signature: Signature,
+    renewals: u32,
     /// The peer that the connection leads to.
     pub peer: SocketAddr,
+}
+
+/// What came of a [`ConnectionBind`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Binding {
+    /// The bytes behind the answer are the peer's.
+    Bound,
+    /// The request was appended anew and is to be sent.
+    Again(ConnectionBind),
+    /// The connection is to be closed.
+    Failed,
 }
 
 /// The peer, and where its data stands in the message.
@@ -425,10 +454,4 @@ fn data_of(message: &Message<'_>) -> Option<(SocketAddr, std::ops::Range<usize>)
     let data = message.find(AttributeType::DATA)?.value;
     let start = data.as_ptr().addr().checked_sub(message.bytes().as_ptr().addr())?;
     Some((peer, start..start + data.len()))
-}
-
-/// The time over which `requests` are sent.
-fn total(timeout: Duration, max: Duration, requests: u32) -> Duration {
-    let intervals = (0..requests.saturating_sub(1)).map(|n| timeout.saturating_mul(1 << n.min(20)).min(max));
-    intervals.fold(Duration::ZERO, |sum, interval| sum.saturating_add(interval))
 }

@@ -13,15 +13,17 @@
 //! ```
 //! use std::time::Instant;
 //! use antiphon_crypto::Provider;
+//! use antiphon_stun::Credential;
 //! use antiphon_turn::client::{Client, Config, Event};
 //! use antiphon_util::{Path, Rng};
 //!
 //! # #[allow(clippy::disallowed_methods)]
-//! # fn main() {
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let provider = Provider::default();
 //! let path = Path::udp("192.0.2.1:4000".parse().unwrap(), "192.0.2.9:3478".parse().unwrap());
-//! let config = Config::new(provider, "user", "password");
-//! let mut client = Client::new(Instant::now(), config, Rng::from_seed(provider.random_seed()), path);
+//! let credential = Credential::new("user", "password")?;
+//! let rng = Rng::from_seed(provider.random_seed());
+//! let mut client = Client::new(Instant::now(), Config::new(provider), credential, rng, path);
 //! let mut buf = Vec::new();
 //! let transmit = client.poll_transmit(Instant::now(), &mut buf).expect("an Allocate request");
 //! assert_eq!(transmit.path, path);
@@ -30,6 +32,7 @@
 //!         println!("relayed from {:?}", allocated.relayed);
 //!     }
 //! }
+//! # Ok(())
 //! # }
 //! ```
 //!
@@ -40,8 +43,8 @@
 
 mod channel;
 pub mod client;
-mod key;
 pub mod server;
+mod time_limited;
 
 pub use channel::{CHANNEL_HEADER_LEN, is_channel_data};
-pub use key::time_limited_password;
+pub use time_limited::time_limited_password;

@@ -18,7 +18,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use antiphon_stun::{
-    Attribute, AttributeType, Class, ErrorCode, Message, MessageBuilder, MessageType, Method, TransactionId,
+    Attribute, AttributeType, Authenticator, Class, ErrorCode, Message, MessageBuilder, MessageType, Method,
+    TransactionId,
 };
 use antiphon_util::{Path, Protocol, Received, Rng, Transmit, Writer};
 
@@ -30,7 +31,7 @@ pub use rate::Rate;
 
 use crate::channel::is_channel_data;
 use allocation::Allocation;
-use authentication::{Nonces, Signer};
+use authentication::Signer;
 use connections::Connections;
 use outbox::Outbox;
 use rate::{Bucket, Sources};
@@ -40,7 +41,7 @@ use rate::{Bucket, Sources};
 pub struct Server {
     config: Config,
     rng: Rng,
-    nonces: Nonces,
+    authenticator: Authenticator,
     allocations: HashMap<AllocationId, Allocation>,
     next_id: u64,
     by_client: HashMap<Path, AllocationId>,
@@ -122,8 +123,14 @@ impl Server {
     /// A server without clients.
     pub fn new(now: Instant, config: Config, mut rng: Rng) -> Self {
         let limits = config.limits;
+        let secret = rng.array();
+        let mut authenticator =
+            Authenticator::new(now, config.provider, config.realm.clone(), &secret, config.nonce_lifetime);
+        if !config.offer_sha256 {
+            authenticator = authenticator.without_password_algorithms();
+        }
         Self {
-            nonces: Nonces::new(now, config.provider, &mut rng),
+            authenticator,
             allocations: HashMap::new(),
             next_id: 0,
             by_client: HashMap::new(),
@@ -203,6 +210,16 @@ impl Server {
         }
     }
 
+    /// Makes no allocation any more; those that are there go on.
+    pub fn drain(&mut self) {
+        self.config.limits.allocations = 0;
+    }
+
+    /// Whether a client has an allocation from `path`.
+    pub fn serves(&self, path: Path) -> bool {
+        self.by_client.contains_key(&path)
+    }
+
     /// Ends every allocation.
     pub fn close(&mut self) {
         let ids: Vec<_> = self.allocations.keys().copied().collect();
@@ -264,7 +281,11 @@ impl Server {
     fn refuse(&mut self, path: Path, message: &Message<'_>, error: ErrorCode<'_>, signer: Option<&Signer>) {
         self.metrics.refusals.count(error.code);
         let kind = MessageType::new(message.kind().method, Class::ErrorResponse);
+        let alternate = self.config.alternate.filter(|_| error.code == ErrorCode::TRY_ALTERNATE.code);
         self.send(path, kind, message.id(), message.has_fingerprint(), signer, |builder| {
+            if let Some(alternate) = alternate {
+                builder.attribute(&Attribute::AlternateServer(alternate));
+            }
             let reason = if signer.is_some() { error.reason } else { "" };
             builder.attribute(&Attribute::ErrorCode(ErrorCode::new(error.code, reason)));
             if error.code == ErrorCode::UNKNOWN_ATTRIBUTE.code {

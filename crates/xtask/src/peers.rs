@@ -22,10 +22,13 @@ pub(crate) enum Peer {
     Aiortc,
     /// The command-line tool, a DTLS client and server.
     Openssl,
+    /// The TURN server and its clients.
+    Coturn,
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 4] = [Self::Chromium, Self::Firefox, Self::Aiortc, Self::Openssl];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Chromium, Self::Firefox, Self::Aiortc, Self::Openssl, Self::Coturn];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -33,6 +36,7 @@ impl Peer {
             Self::Firefox => "firefox",
             Self::Aiortc => "aiortc",
             Self::Openssl => "openssl",
+            Self::Coturn => "coturn",
         }
     }
 
@@ -55,6 +59,9 @@ impl Peer {
                 output(command(python()).args(["-c", script]))
             }
             Self::Openssl => output(command("openssl").arg("version")),
+            Self::Coturn => {
+                output(command("turnserver").arg("--version")).map(|version| format!("coturn {version}"))
+            }
         }
     }
 
@@ -68,6 +75,7 @@ impl Peer {
             }
             Self::Aiortc => install_aiortc(),
             Self::Openssl => apt_install(&["openssl"]),
+            Self::Coturn => apt_install(&["coturn"]),
         }
     }
 }

@@ -5,16 +5,12 @@ use std::time::Duration;
 use antiphon_crypto::Provider;
 use antiphon_stun::Timing;
 
-/// What a client is made with; the user and the server's password have no default.
+/// What a client is made with; every field but the provider has a default.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
     /// Makes the keys of message integrity.
     pub provider: Provider,
-    /// The user of the long-term credential.
-    pub username: String,
-    /// The password of the long-term credential.
-    pub password: String,
     /// The families of relayed addresses to ask for.
     pub families: Families,
     /// What the relay speaks to peers.
@@ -31,8 +27,7 @@ pub struct Config {
     pub lifetime: Option<Duration>,
     /// Datagrams sent to a peer by Send indications before a channel is bound for it; `u32::MAX` for never.
     pub channel_after: u32,
-    /// Retransmission of requests over UDP; over a stream they are sent once and answered within `last_wait` of
-    /// [`Timing`], or in vain.
+    /// Retransmission of requests over UDP; over a stream [`Timing::reliable`] counts.
     pub timing: Timing,
     /// Bounds on what is kept.
     pub limits: Limits,
@@ -40,11 +35,9 @@ pub struct Config {
 
 impl Config {
     /// The defaults.
-    pub fn new(provider: Provider, username: impl Into<String>, password: impl Into<String>) -> Self {
+    pub fn new(provider: Provider) -> Self {
         Self {
             provider,
-            username: username.into(),
-            password: password.into(),
             families: Families::Ipv4,
             relaying: Relaying::Udp,
             even_port: None,

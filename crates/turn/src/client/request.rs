@@ -4,12 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use antiphon_stun::{
-    AddressFamily, Attribute, Class, ClientTransaction, Message, MessageBuilder, MessageType, Method, Step,
-    TransactionId, TransportProtocol,
+    AddressFamily, Attribute, Authentication, Class, ClientTransaction, Message, MessageBuilder, MessageType,
+    Method, Signature, Step, TransactionId, TransportProtocol,
 };
 use antiphon_util::{Rng, Writer};
 
-use super::access::Access;
 use super::config::{Config, EvenPort, Families, Relaying};
 use super::event::Refusal;
 
@@ -47,9 +46,9 @@ impl Kind {
         out: &mut Vec<u8>,
         id: TransactionId,
         config: &Config,
-        access: &Access,
+        authentication: &Authentication,
         ticket: Option<&[u8]>,
-    ) {
+    ) -> Signature {
         let mut writer = Writer::new(out);
         let kind = MessageType::new(self.method(), Class::Request);
         let mut builder = MessageBuilder::new(&mut writer, kind, id);
@@ -78,10 +77,11 @@ impl Kind {
             Kind::Connect(peer) => builder.attribute(&Attribute::XorPeerAddress(*peer)),
             Kind::BindConnection(id) => builder.attribute(&Attribute::ConnectionId(*id)),
         }
-        access.sign(config, &mut builder);
+        let signature = authentication.sign(&mut builder);
         builder.fingerprint();
         let fits = builder.finish().is_ok();
         debug_assert!(fits, "credentials are bounded and the rest is short");
+        signature
     }
 }
 
@@ -125,6 +125,7 @@ pub(super) struct Request {
     pub(super) kind: Kind,
     /// As it is sent, every time alike.
     pub(super) message: Vec<u8>,
+    pub(super) signature: Signature,
     /// How often it was made anew with other credentials.
     pub(super) renewals: u32,
     transaction: ClientTransaction,
@@ -140,15 +141,15 @@ impl Request {
         now: Instant,
         rng: &mut Rng,
         config: &Config,
-        access: &Access,
+        authentication: &Authentication,
         kind: Kind,
         ticket: Option<&[u8]>,
     ) -> Self {
         let id = TransactionId::random(rng);
         let mut message = Vec::new();
-        kind.write(&mut message, id, config, access, ticket);
+        let signature = kind.write(&mut message, id, config, authentication, ticket);
         let transaction = ClientTransaction::new(now, id, config.timing);
-        Self { kind, message, renewals: 0, transaction, unprotected: None }
+        Self { kind, message, signature, renewals: 0, transaction, unprotected: None }
     }
 
     pub(super) fn is_answered_by(&self, message: &Message<'_>) -> bool {

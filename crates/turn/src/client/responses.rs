@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use antiphon_stun::{AddressFamily, Attribute, AttributeType, Class, Message};
+use antiphon_stun::{AddressFamily, Attribute, AttributeType, AuthenticationError, Class, Message, Verdict};
 
-use super::access::Challenge;
 use super::config::Families;
 use super::event::{Allocated, DropReason, Event, Failure, Refusal};
 use super::request::{Kind, Request};
@@ -25,55 +24,72 @@ impl Client {
         let Some(at) = self.requests.iter().position(|request| request.is_answered_by(message)) else {
             return self.drop_datagram(DropReason::UnknownTransaction);
         };
-        if message.kind().class == Class::SuccessResponse {
-            if !self.access.verifies(message) {
-                return self.drop_datagram(DropReason::BadIntegrity);
+        let refusal = match message.attribute(AttributeType::ERROR_CODE) {
+            Some(Attribute::ErrorCode(error)) => {
+                Some(Refusal { code: error.code, reason: error.reason.to_owned() })
             }
-            let request = self.requests.swap_remove(at);
-            return self.handle_success(now, request.kind, message);
-        }
-        let Some(Attribute::ErrorCode(error)) = message.attribute(AttributeType::ERROR_CODE) else {
-            return self.drop_datagram(DropReason::Malformed);
+            _ => None,
         };
-        let refusal = Refusal { code: error.code, reason: error.reason.to_owned() };
-        match refusal.code {
-            401 | 438 => {
-                let request = self.requests.swap_remove(at);
-                self.renew(now, request, message, refusal);
+        if refusal.is_none() && message.kind().class == Class::ErrorResponse {
+            return self.drop_datagram(DropReason::Malformed);
+        }
+        let Some(signature) = self.requests.get(at).map(|request| request.signature) else { return };
+        let verdict = match self.authentication.judge(signature, message) {
+            // RFC 8489 §10: a redirection need not be protected. Over a stream nobody off the path gets a word in.
+            Verdict::Violated | Verdict::Ignored
+                if refusal
+                    .as_ref()
+                    .is_some_and(|refusal| refusal.code == 300 || self.path.protocol == Protocol::Tcp) =>
+            {
+                Verdict::Accepted
             }
-            300 => {
-                let request = self.requests.swap_remove(at);
-                self.handle_alternate(now, request.kind, message, refusal);
-            }
-            _ if self.path.protocol == Protocol::Tcp || self.access.verifies(message) => {
-                let request = self.requests.swap_remove(at);
-                self.handle_failure(now, request.kind, Some(refusal));
-            }
-            // RFC 8489 §9.2.5: not protected, so it may be anybody's. Some servers protect no refusal at all: it counts
-            // where nothing better comes soon.
-            _ => {
+            verdict => verdict,
+        };
+        match (verdict, refusal) {
+            // Not protected, so it may be anybody's. Some servers protect no refusal at all: it counts where nothing better
+            // comes soon.
+            (Verdict::Violated | Verdict::Ignored, refusal) => {
                 self.drop_datagram(DropReason::BadIntegrity);
-                if let Some(request) = self.requests.get_mut(at) {
+                if let (Some(request), Some(refusal)) = (self.requests.get_mut(at), refusal) {
                     request.doubt(now, refusal);
                 }
+            }
+            (verdict, refusal) => {
+                let request = self.requests.swap_remove(at);
+                self.take_answer(now, request, verdict, refusal, message);
             }
         }
     }
 
-    /// The server wants credentials, or others, or with a newer nonce.
-    fn renew(&mut self, now: Instant, request: Request, message: &Message<'_>, refusal: Refusal) {
-        let challenge = self.access.take_challenge(&self.config, message, refusal.code == 438);
-        match challenge {
-            Challenge::Answerable if request.renewals < MAX_RENEWALS => {
+    fn take_answer(
+        &mut self,
+        now: Instant,
+        request: Request,
+        verdict: Verdict,
+        refusal: Option<Refusal>,
+        message: &Message<'_>,
+    ) {
+        match (verdict, refusal) {
+            (Verdict::Accepted, None) => self.handle_success(now, request.kind, message),
+            (Verdict::Accepted, Some(refusal)) if refusal.code == 300 => {
+                self.handle_alternate(now, request.kind, message, refusal);
+            }
+            // The server wants credentials, or has a newer nonce.
+            (Verdict::Retry, _) if request.renewals < MAX_RENEWALS => {
                 let renewals = request.renewals + 1;
                 self.request(now, request.kind);
                 if let Some(request) = self.requests.last_mut() {
                     request.renewals = renewals;
                 }
             }
-            Challenge::Answerable | Challenge::Wrong => self.handle_failure(now, request.kind, Some(refusal)),
-            Challenge::BidDown => self.end(Event::Failed(Failure::BidDown)),
-            Challenge::Unusable => self.end(Event::Failed(Failure::Malformed)),
+            (Verdict::Refused(AuthenticationError::BidDown), _) => self.end(Event::Failed(Failure::BidDown)),
+            (
+                Verdict::Refused(AuthenticationError::Incomplete | AuthenticationError::NoCommonAlgorithm),
+                _,
+            ) => {
+                self.end(Event::Failed(Failure::Malformed));
+            }
+            (_, refusal) => self.handle_failure(now, request.kind, refusal),
         }
     }
 

@@ -4,12 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use antiphon_stun::{
-    AddressFamily, Attribute, AttributeType, ErrorCode, Message, MessageBuilder, Method, PasswordAlgorithms,
+    AddressFamily, Attribute, AttributeType, Class, ErrorCode, Message, MessageBuilder, MessageType, Method,
 };
-use antiphon_util::Path;
+use antiphon_util::{Path, Writer};
 
 use super::allocation::{ChannelError, Mobility, Relayed};
-use super::authentication::{Authenticated, Denied, authenticate};
+use super::authentication::{Sender, authenticate};
 use super::config::PermissionRequest;
 use super::policy::embedded;
 use super::{AllocationId, Server};
@@ -19,7 +19,7 @@ use crate::channel::CHANNEL_NUMBERS;
 pub(super) struct Request<'m> {
     pub(super) path: Path,
     pub(super) message: &'m Message<'m>,
-    pub(super) sender: Authenticated,
+    pub(super) sender: Sender,
 }
 
 type Refusal = ErrorCode<'static>;
@@ -40,19 +40,16 @@ impl Server {
         }
         let target = self.by_client.get(&path).copied().or_else(|| self.ticket_holder(path, message));
         let established = target.and_then(|id| self.allocations.get(&id)).map(|a| a.username.clone());
-        let client = path.remote.ip();
-        match authenticate(&self.config, &self.nonces, now, client, message, established.as_deref()) {
+        match authenticate(&self.config, &self.authenticator, now, path, message, established.as_deref()) {
             Ok(sender) => {
                 let request = Request { path, message, sender };
                 if let Err(refusal) = self.handle_authenticated(now, &request) {
                     self.refuse(path, message, refusal, Some(&request.sender.signer));
                 }
             }
-            Err(denied) if self.may_answer(now, path) => match denied {
-                Denied::Refuse(error) => self.refuse(path, message, error, None),
-                Denied::Challenge(error) => self.challenge(now, path, message, error),
-            },
-            Err(_) => {}
+            Err(denied) if !self.may_answer(now, path) => tracing::trace!(?denied, "request not answered"),
+            Err(denied) if denied.is_challenge => self.challenge(now, path, message, denied.error),
+            Err(denied) => self.refuse(path, message, denied.error, None),
         }
     }
 
@@ -277,19 +274,18 @@ impl Server {
     /// Wants credentials (RFC 8489 §9.2.4). The sender's address may be forged: the answer has nothing that is not needed.
     fn challenge(&mut self, now: Instant, path: Path, message: &Message<'_>, error: Refusal) {
         self.metrics.refusals.count(error.code);
-        let offer = self.config.offer_sha256;
-        let nonce = self.nonces.make(now, path.remote.ip(), offer);
-        let realm = self.config.realm.clone();
-        let kind =
-            antiphon_stun::MessageType::new(message.kind().method, antiphon_stun::Class::ErrorResponse);
-        self.send(path, kind, message.id(), message.has_fingerprint(), None, |builder| {
-            builder.attribute(&Attribute::ErrorCode(ErrorCode::new(error.code, "")));
-            builder.attribute(&Attribute::Realm(&realm));
-            builder.attribute(&Attribute::Nonce(&nonce));
-            if offer {
-                builder.attribute(&Attribute::PasswordAlgorithms(PasswordAlgorithms::ALL));
-            }
-        });
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes);
+        let kind = MessageType::new(message.kind().method, Class::ErrorResponse);
+        let mut builder = MessageBuilder::new(&mut writer, kind, message.id());
+        builder.attribute(&Attribute::ErrorCode(ErrorCode::new(error.code, "")));
+        self.authenticator.challenge(now, path.remote, &mut builder);
+        if message.has_fingerprint() {
+            builder.fingerprint();
+        }
+        if builder.finish().is_ok() {
+            self.post(path, bytes.len(), |out| out.extend_from_slice(&bytes));
+        }
     }
 
     pub(super) fn accept(&mut self, request: &Request<'_>, write: impl FnOnce(&mut MessageBuilder<'_>)) {

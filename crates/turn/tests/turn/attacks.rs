@@ -131,7 +131,14 @@ fn replayed_messages_change_nothing() {
 #[test]
 fn special_addresses_are_refused_on_every_method() {
     let special = [
-        "0.0.0.0", "10.0.0.1", "127.0.0.1", "169.254.169.254", "192.168.1.1", "224.0.0.1", "255.255.255.255", SERVER,
+        "0.0.0.0",
+        "10.0.0.1",
+        "127.0.0.1",
+        "169.254.169.254",
+        "192.168.1.1",
+        "224.0.0.1",
+        "255.255.255.255",
+        SERVER,
     ];
     for ip in special {
         let IpAddr::V4(v4) = ip.parse().unwrap() else { continue };
@@ -188,7 +195,10 @@ fn flood(server: &mut Server, count: u32, request: &[u8]) -> (usize, usize) {
     let (mut bytes, mut largest) = (0, 0);
     let mut buf = Vec::new();
     for n in 0..count {
-        let source = SocketAddr::new(IpAddr::from((0x0b00_0000 + n * 7_919).to_be_bytes()), 1_000 + (n % 60_000) as u16);
+        let source = SocketAddr::new(
+            IpAddr::from((0x0b00_0000 + n * 7_919).to_be_bytes()),
+            1_000 + (n % 60_000) as u16,
+        );
         let path = Path::udp(at(SERVER, 3_478), source);
         let mut datagram = request.to_vec();
         server.handle_receive(now, Received { path, ecn: None, datagram: &mut datagram });
@@ -322,7 +332,10 @@ fn a_request_of_another_method_or_class_is_dropped() {
     }
     assert_eq!(server.metrics().drops.of(server::DropReason::Malformed), 4);
     let unknown = message(MessageType::BINDING_REQUEST, |builder| {
-        builder.attribute(&Attribute::Unknown(antiphon_stun::RawAttribute { kind: AttributeType(0x7fff), value: &[] }));
+        builder.attribute(&Attribute::Unknown(antiphon_stun::RawAttribute {
+            kind: AttributeType(0x7fff),
+            value: &[],
+        }));
     });
     let (bytes, _) = flood(&mut server, 1, &unknown);
     assert!(bytes > 0 && server.metrics().refusals.of(420) == 1);

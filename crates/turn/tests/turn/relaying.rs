@@ -29,7 +29,10 @@ fn datagrams_wait_for_their_permission_and_go_by_channel_soon() {
     let metrics = world.server().server.metrics();
     assert_eq!((metrics.datagrams_to_peers, metrics.bytes_to_clients), (20, 2_000));
     let channel_data = world.net.chart().to_string();
-    assert!(channel_data.contains("104"), "ChannelData is 4 bytes longer than what it carries\n{channel_data}");
+    assert!(
+        channel_data.contains("104"),
+        "ChannelData is 4 bytes longer than what it carries\n{channel_data}"
+    );
 }
 
 #[test]
@@ -145,7 +148,8 @@ fn one_refused_peer_does_not_stop_the_others() {
     }
     world.run(10 * SECOND);
     assert_eq!(echoes(&mut world).len(), 1);
-    let refused = world.client().events.iter().filter(|event| matches!(event, Event::PeerRefused { .. })).count();
+    let refused =
+        world.client().events.iter().filter(|event| matches!(event, Event::PeerRefused { .. })).count();
     assert_eq!(refused, 2);
 }
 
@@ -154,7 +158,11 @@ fn everything_arrives_that_the_network_does_not_lose() {
     for_each_seed(10, |seed| {
         let mut world = World::new(seed, link(), server_config(), client_config());
         world.allocate();
-        world.net.set_default_link(Link { loss: Loss::random(0.2), jitter: Duration::from_millis(30), ..link() });
+        world.net.set_default_link(Link {
+            loss: Loss::random(0.2),
+            jitter: Duration::from_millis(30),
+            ..link()
+        });
         for n in 0..500_u16 {
             world.send(at(PEER, 7), &n.to_be_bytes());
             world.run(SECOND);
@@ -188,7 +196,8 @@ fn bandwidth_is_bounded_for_an_allocation_a_user_and_all() {
             world.run(Duration::from_millis(100));
         }
         let after = world.server().server.metrics();
-        let bytes = after.bytes_to_peers + after.bytes_to_clients - before.bytes_to_peers - before.bytes_to_clients;
+        let bytes =
+            after.bytes_to_peers + after.bytes_to_clients - before.bytes_to_peers - before.bytes_to_clients;
         // Ten seconds at 10,000 and one burst.
         assert!((95_000..=110_000).contains(&bytes), "limit {which}: {bytes} bytes");
         assert!(after.drops.of(server::DropReason::Bandwidth) > 0);

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use antiphon_stun::{FrameDecoder, Framing};
 use antiphon_testkit::origin;
-use antiphon_turn::client::{Client, Config, Event, Relaying};
+use antiphon_turn::client::{Binding, Client, Event, Relaying};
 use antiphon_turn::server::{self, Server};
 use antiphon_util::{Path, Protocol, Received, Rng};
 
-use crate::world::{CLIENT, PEER, SERVER, at, client_config, server_config};
+use crate::world::{CLIENT, PEER, SERVER, Setup, at, client_config, server_config};
 
 /// A client and a server, whose streams lose nothing and take no time.
 struct Stream {
@@ -31,11 +31,11 @@ fn reversed(path: Path) -> Path {
 }
 
 impl Stream {
-    fn new(config: Config) -> Self {
+    fn new(setup: Setup) -> Self {
         let now = origin();
         Self {
             now,
-            client: Client::new(now, config, Rng::from_test_seed(1), path(4_000)),
+            client: setup.client(now, Rng::from_test_seed(1), path(4_000)),
             server: Server::new(now, server_config(), Rng::from_test_seed(2)),
             decoder: FrameDecoder::new(Framing::SelfDelimiting, 0x10000),
             events: Vec::new(),
@@ -51,7 +51,7 @@ impl Stream {
             self.client.handle_timeout(now);
             let sent = self.client.poll_transmit(now, &mut buf).is_some();
             if sent {
-                self.to_server(&buf);
+                self.deliver(&buf);
             }
             while let Some(event) = self.server.poll_event() {
                 if let server::Event::OpenRelay { address, .. } = event {
@@ -71,14 +71,16 @@ impl Stream {
             let mut input = &buf[..];
             while let Some(frame) = self.decoder.decode(&mut input).unwrap() {
                 let path = self.client.path();
-                if let Some(data) = self.client.handle_receive(now, Received { path, ecn: None, datagram: frame }) {
+                if let Some(data) =
+                    self.client.handle_receive(now, Received { path, ecn: None, datagram: frame })
+                {
                     self.from_peers.push(data.datagram.to_vec());
                 }
             }
         }
     }
 
-    fn to_server(&mut self, bytes: &[u8]) {
+    fn deliver(&mut self, bytes: &[u8]) {
         // One byte at a time.
         let mut decoder = FrameDecoder::new(Framing::SelfDelimiting, 0x10000);
         for byte in bytes {
@@ -93,7 +95,7 @@ impl Stream {
     fn send(&mut self, peer: SocketAddr, datagram: &[u8]) {
         let mut buf = Vec::new();
         if self.client.send(self.now, peer, datagram, &mut buf).is_some() {
-            self.to_server(&buf);
+            self.deliver(&buf);
         }
         self.run();
     }
@@ -153,14 +155,22 @@ fn tcp_relaying() -> Stream {
 /// Binds connection `id` on a new stream and gives whether client and server think so.
 fn bind(stream: &mut Stream, id: u32) -> bool {
     let mut request = Vec::new();
-    let bind = stream.client.bind_connection(id, &mut request).unwrap();
-    let data_path = reversed(path(5_000));
-    stream.server.handle_receive(stream.now, Received { path: data_path, ecn: None, datagram: &mut request });
-    let mut answer = Vec::new();
-    stream.server.poll_transmit(stream.now, &mut answer).unwrap();
-    let joined = stream.server.poll_event() == Some(server::Event::JoinConnection { connection: id, client: data_path });
-    assert_eq!(stream.client.is_bound(&bind, &answer), joined);
-    joined
+    let mut bind = stream.client.bind_connection(id, &mut request).unwrap();
+    let path = reversed(path(5_000));
+    loop {
+        stream.server.handle_receive(stream.now, Received { path, ecn: None, datagram: &mut request });
+        let mut answer = Vec::new();
+        stream.server.poll_transmit(stream.now, &mut answer).unwrap();
+        request.clear();
+        match stream.client.handle_bound(&bind, &answer, &mut request) {
+            Binding::Again(again) => bind = again,
+            outcome => {
+                let joined = server::Event::JoinConnection { connection: id, client: path };
+                assert_eq!(stream.server.poll_event() == Some(joined), outcome == Binding::Bound);
+                return outcome == Binding::Bound;
+            }
+        }
+    }
 }
 
 #[test]
@@ -188,7 +198,10 @@ fn a_peer_connects_where_it_has_permission() {
     stream.run();
     let connection = stream.server.connection_accepted(stream.now, relayed, at(PEER, 9)).unwrap();
     stream.run();
-    assert_eq!(stream.client.poll_event(), Some(Event::ConnectionReady { id: connection, peer: at(PEER, 9) }));
+    assert_eq!(
+        stream.client.poll_event(),
+        Some(Event::ConnectionReady { id: connection, peer: at(PEER, 9) })
+    );
     assert!(bind(&mut stream, connection));
 }
 

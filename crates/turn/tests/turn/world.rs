@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant, SystemTime};
 
 use antiphon_crypto::Provider;
+use antiphon_stun::Credential;
 use antiphon_testkit::{Link, Node, NodeId, Simulation, origin};
 use antiphon_turn::client::{self, Client};
 use antiphon_turn::server::{self, Server};
@@ -157,8 +159,42 @@ pub(crate) fn server_config() -> server::Config {
     config
 }
 
-pub(crate) fn client_config() -> client::Config {
-    client::Config::new(Provider::default(), "alice", "wonderland")
+/// A client's configuration and who it is.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    config: client::Config,
+    username: String,
+    password: String,
+}
+
+impl Setup {
+    pub(crate) fn client(self, now: Instant, rng: Rng, path: Path) -> Client {
+        let credential = Credential::new(&self.username, &self.password).unwrap();
+        Client::new(now, self.config, credential, rng, path)
+    }
+}
+
+impl Deref for Setup {
+    type Target = client::Config;
+
+    fn deref(&self) -> &client::Config {
+        &self.config
+    }
+}
+
+impl DerefMut for Setup {
+    fn deref_mut(&mut self) -> &mut client::Config {
+        &mut self.config
+    }
+}
+
+pub(crate) fn client_config() -> Setup {
+    user("alice", "wonderland")
+}
+
+pub(crate) fn user(username: &str, password: &str) -> Setup {
+    let config = client::Config::new(Provider::default());
+    Setup { config, username: username.to_owned(), password: password.to_owned() }
 }
 
 pub(crate) fn link() -> Link {
@@ -166,7 +202,7 @@ pub(crate) fn link() -> Link {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, link: Link, server: server::Config, client: client::Config) -> Self {
+    pub(crate) fn new(seed: u64, link: Link, server: server::Config, client: Setup) -> Self {
         let mut net = Simulation::new(seed, link);
         let (now, rng) = (net.now(), net.rng().fork());
         let party =
@@ -174,7 +210,8 @@ impl World {
         let addresses = [SERVER.parse().unwrap(), SERVER_V6.parse().unwrap()];
         let server = net.add_node(Party::Server(Box::new(party)), &addresses);
         let client = add_client(&mut net, CLIENT, client);
-        let peer = net.add_node(Party::Peer(PeerParty::default()), &[PEER.parse().unwrap(), PEER_V6.parse().unwrap()]);
+        let peer = net
+            .add_node(Party::Peer(PeerParty::default()), &[PEER.parse().unwrap(), PEER_V6.parse().unwrap()]);
         Self { net, server, client, peer }
     }
 
@@ -183,7 +220,7 @@ impl World {
         Self::new(1, link(), server_config(), client_config())
     }
 
-    pub(crate) fn add_client(&mut self, ip: &str, config: client::Config) -> NodeId {
+    pub(crate) fn add_client(&mut self, ip: &str, config: Setup) -> NodeId {
         add_client(&mut self.net, ip, config)
     }
 
@@ -254,12 +291,12 @@ impl World {
     }
 }
 
-fn add_client(net: &mut Simulation<Party>, ip: &str, config: client::Config) -> NodeId {
+fn add_client(net: &mut Simulation<Party>, ip: &str, config: Setup) -> NodeId {
     let (now, rng) = (net.now(), net.rng().fork());
     let is_v6 = ip.contains(':');
     let path = Path::udp(at(ip, 4_000), at(if is_v6 { SERVER_V6 } else { SERVER }, 3_478));
     let party = ClientParty {
-        client: Client::new(now, config, rng, path),
+        client: config.client(now, rng, path),
         events: Vec::new(),
         received: Vec::new(),
         outgoing: VecDeque::new(),
