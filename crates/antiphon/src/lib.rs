@@ -44,7 +44,7 @@
 //!
 //! # What it leaves out
 //!
-//! Media, TURN, simultaneous open of TCP, mDNS names and IPv6 link-local addresses.
+//! Media, TURN over DTLS, simultaneous open of TCP, mDNS names and IPv6 link-local addresses.
 
 mod buffers;
 mod channel;
@@ -61,11 +61,8 @@ mod network;
 mod shared;
 mod socket;
 mod stream;
-<<<<<<< HEAD
 mod tcp;
-=======
 pub mod turn;
->>>>>>> d68237f (Relay connections through TURN servers, and serve TURN over UDP, TCP and TLS)
 
 pub use antiphon_peer::{
     AddIceCandidateError, Certificate, ConnectionState, Consent, CreateDataChannelError,
@@ -79,15 +76,9 @@ pub use configuration::{Builder, Configuration};
 pub use connection::PeerConnection;
 pub use endpoint::{Endpoint, EndpointBuilder, EndpointConfiguration, EndpointLimits, EndpointStatistics};
 pub use error::{ConfigurationError, ConnectionError, IceServerError, RecvError, SendError, ShutdownError};
-<<<<<<< HEAD
-pub use events::{Event, Events};
-pub use ice_server::IceServer;
-pub use network::{AddressFilter, Network, Tcp};
-=======
 pub use events::{Event, Events, IceCandidateError};
 pub use ice_server::{IceServer, IceTransportPolicy};
-pub use network::{AddressFilter, Network};
->>>>>>> d68237f (Relay connections through TURN servers, and serve TURN over UDP, TCP and TLS)
+pub use network::{AddressFilter, Network, Tcp};
 pub use stream::DataChannelStream;
 pub use turn::TlsRoots;
 

@@ -134,23 +134,19 @@ impl PeerConnection {
         self.add_address(now, LocalAddress::Tcp(address, tcp_type));
     }
 
-<<<<<<< HEAD
-    /// Takes back an address that is gone; its candidates are used no more.
-    pub fn remove_local_address(&mut self, now: Instant, protocol: Protocol, address: SocketAddr) {
-        self.gathering.addresses.retain(|known| match known {
-            LocalAddress::Udp(known) => protocol != Protocol::Udp || *known != address,
-            LocalAddress::Tcp(known, _) => protocol != Protocol::Tcp || *known != address,
-        });
-=======
     /// Adds an address on a TURN server, whose datagrams the owner carries: their paths have it as the local one. `mapped` is
     /// where the server sees us, which the peer is told.
     pub fn add_relayed_address(&mut self, now: Instant, relayed: SocketAddr, mapped: SocketAddr) {
         self.add_address(now, LocalAddress::Relayed(relayed, mapped));
     }
 
-    /// Takes back an address that was added for `protocol`: what led over it is tried elsewhere.
+    /// Takes back an address that is gone; its candidates are used no more.
     pub fn remove_local_address(&mut self, now: Instant, protocol: Protocol, address: SocketAddr) {
->>>>>>> d68237f (Relay connections through TURN servers, and serve TURN over UDP, TCP and TLS)
+        self.gathering.addresses.retain(|known| match known {
+            LocalAddress::Udp(known) => protocol != Protocol::Udp || *known != address,
+            LocalAddress::Relayed(known, _) => protocol != Protocol::Udp || *known != address,
+            LocalAddress::Tcp(known, _) => protocol != Protocol::Tcp || *known != address,
+        });
         self.transport.ice.remove_local_address(now, protocol, address);
         self.settle(now);
     }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+mod bench_turn;
 mod bogo;
 mod ci;
 #[cfg(test)]
@@ -19,7 +20,7 @@ mod test;
 const USAGE: &str = "\
 cargo xtask TASK
 
-  test [--without NAME,..] [-- ARG..]  all tests, with real peers (chromium, firefox, aiortc, openssl), which are
+  test [--without NAME,..] [-- ARG..]  all tests, with real peers (chromium, firefox, aiortc, openssl, coturn), which are
                                        installed where they are missing; ARG goes to `cargo test`
   peers [--without NAME,..]            installs the real peers and stops
   fuzz [TARGET|all] [SECONDS]          fuzzes one target or each in turn, 60 seconds each unless told
@@ -27,6 +28,7 @@ cargo xtask TASK
   bogo [PATTERN]                       runs the cases of BoringSSL's test runner about DTLS, or those that match PATTERN;
                                        ANTIPHON_BOGO names the runner's program
   bench-peers [ARG..]                  measures Antiphon beside other libraries; ARG goes to the benchmark
+  bench-turn                           measures the example `turn-server` beside coturn
   ci                                   what a change has to pass";
 
 fn main() -> ExitCode {
@@ -49,6 +51,7 @@ fn run(arguments: &[String]) -> Result<()> {
         "soak" => soak::run(rest),
         "bogo" => bogo::run(rest),
         "bench-peers" => soak::bench_peers(rest),
+        "bench-turn" => bench_turn::run(),
         "ci" => ci::run(),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

@@ -12,7 +12,7 @@ use crate::shell::root;
 fn sources(target: &str) -> Option<(&'static str, Form)> {
     Some(match target.split('_').next()? {
         "sdp" | "candidate" => ("", Form::Text),
-        "stun" | "ice" => ("stun-", Form::Hex),
+        "stun" | "ice" | "turn" => ("stun-", Form::Hex),
         "dtls" => ("dtls", Form::Hex),
         "sctp" => ("sctp-", Form::Hex),
         "dcep" => ("sctp-", Form::Dcep),
