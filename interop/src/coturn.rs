@@ -1,7 +1,6 @@
 //! coturn: its server, and its clients.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
