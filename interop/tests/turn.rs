@@ -1,4 +1,5 @@
 //! Relays: Antiphon's client at coturn's server, and coturn's clients, browsers and aiortc at Antiphon's server.
+#![allow(clippy::indexing_slicing, reason = "a JSON value gives null where there is nothing")]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
@@ -10,7 +11,6 @@ use antiphon::{Configuration, IceServer, IceTransportPolicy, Message, PeerConnec
 use antiphon_interop::{Aiortc, Chromium, Coturn, Driver, Firefox, Network, PASSWORD, Remote, SECRET, USER};
 use antiphon_testkit::left_out;
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -73,6 +73,7 @@ async fn credentials_for_a_time_are_good_at_coturn() -> Result<()> {
         return Ok(());
     }
     let coturn = Coturn::start(true, &[]).await?;
+    #[allow(clippy::disallowed_methods, reason = "credentials expire by the calendar")]
     let expires = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs() + 600;
     let username = format!("{expires}:alice");
     let password = time_limited_password(Provider::default(), SECRET, &username);
