@@ -1,5 +1,5 @@
 //! Connections through a TURN server of ours, over real sockets of the loopback interface.
-#![allow(clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![allow(clippy::panic, clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod common;
 
