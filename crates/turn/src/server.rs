@@ -240,7 +240,7 @@ impl Server {
         !self.outbox.is_empty()
     }
 
-    /// RFC 8489 §6.3.1: where the request came from.
+    /// RFC 8489 §6.3: where the request came from.
     fn answer_binding(&mut self, now: Instant, path: Path, message: &Message<'_>) {
         if !self.may_answer(now, path) {
             return;
