@@ -368,6 +368,32 @@ fn changing_the_algorithms_of_a_challenge_is_noticed_by_the_server() {
 }
 
 #[test]
+fn taking_the_features_out_of_a_nonce_leads_nowhere() {
+    let now = origin();
+    let server = Server::new(now);
+    let mut client = client(Some(user()), datagrams());
+    ask(&mut client, now);
+    let cookie = SecurityFeatures::PASSWORD_ALGORITHMS.cookie();
+    let (asked, events) = converse(&mut client, now, |datagram| {
+        let answer = server.answer(now, datagram);
+        let answer = Message::try_from(&answer[..]).unwrap();
+        let kept = answer.attributes().filter(|one| {
+            !matches!(one.kind, AttributeType::FINGERPRINT | AttributeType::PASSWORD_ALGORITHMS)
+        });
+        let weaker: Vec<Attribute<'_>> = kept
+            .map(|one| match one.decode(answer.id()).unwrap() {
+                Attribute::Nonce(nonce) => Attribute::Nonce(nonce.strip_prefix(&cookie).unwrap()),
+                other => other,
+            })
+            .collect();
+        forged(datagram, Class::ErrorResponse, &weaker)
+    });
+    assert!(asked[1..].iter().all(|datagram| has(datagram, AttributeType::MESSAGE_INTEGRITY)));
+    let [ClientEvent { outcome: Err(error), .. }] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(*error, ClientError::TooManyChallenges, "the server takes no nonce but its own");
+}
+
+#[test]
 fn a_server_without_a_common_algorithm_is_left() {
     let now = origin();
     let unknown = PasswordAlgorithms::parse(&mut antiphon_util::Reader::new(&[0, 9, 0, 0])).unwrap();
