@@ -4,6 +4,7 @@
 //! * [`Chromium`], [`Firefox`]: a [`Browser`] of its own per test, driven through WebDriver; its page is `peers/peer.js`.
 //! * [`Aiortc`]: a Python process driven by lines of JSON; its program is `peers/peer.py`.
 //! * [`Coturn`]: its TURN server, and its clients.
+//! * [`Lab`]: hosts and NATs, each in a network namespace of its own; `lab-peer` is what runs there.
 //! * [`Network`]: a network namespace for a test whose peer needs more than loopback.
 //!
 //! Nothing takes a fixed port, and nothing is left running: a browser or process that is dropped is killed, with
@@ -15,6 +16,7 @@ mod browser;
 mod chromium;
 mod coturn;
 mod firefox;
+mod lab;
 mod network;
 mod page;
 mod payload;
@@ -25,6 +27,7 @@ pub use browser::Browser;
 pub use chromium::Chromium;
 pub use coturn::{Coturn, PASSWORD, SECRET, USER};
 pub use firefox::Firefox;
+pub use lab::{Lab, NatKind};
 pub use network::Network;
 pub use payload::Payload;
 pub use remote::{ChannelInit, Driver, Remote};

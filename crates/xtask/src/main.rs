@@ -20,8 +20,9 @@ mod test;
 const USAGE: &str = "\
 cargo xtask TASK
 
-  test [--without NAME,..] [-- ARG..]  all tests, with real peers (chromium, firefox, aiortc, openssl, coturn), which are
-                                       installed where they are missing; ARG goes to `cargo test`
+  test [--without NAME,..] [-- ARG..]  all tests, with real peers (chromium, firefox, aiortc, openssl, coturn) and network
+                                       namespaces (netns), installed where they are missing; ARG goes to `cargo test`
+  natlab                               the tests in network namespaces alone, as root
   peers [--without NAME,..]            installs the real peers and stops
   fuzz [TARGET|all] [SECONDS]          fuzzes one target or each in turn, 60 seconds each unless told
   soak [MINUTES]                       every seeded test with many seeds, then each fuzz target for MINUTES (10)
@@ -46,6 +47,7 @@ fn run(arguments: &[String]) -> Result<()> {
     let Some((task, rest)) = arguments.split_first() else { bail!("no task\n\n{USAGE}") };
     match task.as_str() {
         "test" => test::run(rest),
+        "natlab" => test::natlab(),
         "peers" => peers::ensure(&peers::parse_without(rest)?.0),
         "fuzz" => fuzz::run(rest),
         "soak" => soak::run(rest),

@@ -24,11 +24,13 @@ pub(crate) enum Peer {
     Openssl,
     /// The TURN server and its clients.
     Coturn,
+    /// Network namespaces and the NAT of the kernel, which take root.
+    Netns,
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Chromium, Self::Firefox, Self::Aiortc, Self::Openssl, Self::Coturn];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Chromium, Self::Firefox, Self::Aiortc, Self::Openssl, Self::Coturn, Self::Netns];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -37,6 +39,7 @@ impl Peer {
             Self::Aiortc => "aiortc",
             Self::Openssl => "openssl",
             Self::Coturn => "coturn",
+            Self::Netns => "netns",
         }
     }
 
@@ -62,6 +65,11 @@ impl Peer {
             Self::Coturn => {
                 output(command("turnserver").arg("--version")).map(|version| format!("coturn {version}"))
             }
+            Self::Netns => {
+                let nft = output(command("nft").arg("--version"))?;
+                let ip = output(command("ip").arg("-V"))?;
+                Some(format!("{ip}, {}", nft.split(" (").next().unwrap_or_default()))
+            }
         }
     }
 
@@ -76,6 +84,7 @@ impl Peer {
             Self::Aiortc => install_aiortc(),
             Self::Openssl => apt_install(&["openssl"]),
             Self::Coturn => apt_install(&["coturn"]),
+            Self::Netns => apt_install(&["iproute2", "nftables"]),
         }
     }
 }

@@ -24,6 +24,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     run_all(&without, &rest)
 }
 
+/// Runs the tests in network namespaces, and no others.
+pub(crate) fn natlab() -> Result<()> {
+    let without: Vec<Peer> = Peer::ALL.into_iter().filter(|peer| *peer != Peer::Netns).collect();
+    run_all(&without, &["--package", "antiphon-interop", "--test", "natlab"])
+}
+
 /// Runs all tests with every peer but those of `without`, and prints what passed and what was left out.
 pub(crate) fn run_all(without: &[Peer], arguments: &[&str]) -> Result<()> {
     peers::ensure(without)?;
