@@ -109,8 +109,10 @@ impl World {
     }
 }
 
-fuzz_target!(|actions: Vec<Action>| {
-    let ends = [1, 2].map(|seed| Association::new(Config::default(), Rng::from_test_seed(seed)));
+fuzz_target!(|input: (bool, Vec<Action>)| {
+    let (interleaving, actions) = input;
+    let config = Config { interleaving, ..Config::default() };
+    let ends = [1, 2].map(|seed| Association::new(config.clone(), Rng::from_test_seed(seed)));
     let mut world = World {
         now: Instant::now(),
         ends,
