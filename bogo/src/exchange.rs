@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use antiphon_dtls::{CloseReason, Connection, Event};
+use antiphon_dtls::{CloseReason, Connection, Event, KeyUpdate};
 
 use crate::Failure;
 use crate::endpoint;
@@ -105,7 +105,7 @@ impl Case {
     fn answer(&mut self, flags: &Flags) -> Result<(), Failure> {
         loop {
             if flags.updates_keys_before_read {
-                self.connection.update_keys();
+                self.connection.update_keys(KeyUpdate::Own);
                 self.flush()?;
             }
             while self.received.is_empty() {

@@ -64,6 +64,11 @@ const operations = {
     iceServers: [{urls: url, username, credential}],
     iceTransportPolicy: 'relay',
   }),
+  // What the transport says of itself in the statistics.
+  transport: async () => {
+    const stats = [...(await connection.getStats()).values()];
+    return stats.find(({type}) => type === 'transport');
+  },
   // Makes a channel; `init` is an RTCDataChannelInit.
   create_channel: ({label, init}) => adopt(connection.createDataChannel(label, init)),
   // Makes a media section; `kind` is audio or video.

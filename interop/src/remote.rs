@@ -85,6 +85,11 @@ impl<D: Driver> Remote<D> {
         self.call("max_message_size", json!({})).await?.as_u64().context("a size")
     }
 
+    /// What a browser's statistics say of the transport (`RTCTransportStats`).
+    pub async fn transport(&mut self) -> Result<Value> {
+        self.call("transport", json!({})).await
+    }
+
     /// Its offer, with all candidates.
     pub async fn offer(&mut self) -> Result<Value> {
         self.call("offer", json!({})).await

@@ -143,3 +143,23 @@ async fn offered_media_is_rejected_and_the_data_section_accepted() -> Result<()>
     connection.close();
     browser.quit().await
 }
+
+#[tokio::test]
+async fn dtls_1_3_with_an_answering_browser() -> Result<()> {
+    if left_out("chromium") {
+        return Ok(());
+    }
+    let mut browser = Chromium::start().await?;
+    scenarios::dtls_version(&mut browser, Offerer::Antiphon, "FEFC").await?;
+    browser.quit().await
+}
+
+#[tokio::test]
+async fn dtls_1_3_with_an_offering_browser() -> Result<()> {
+    if left_out("chromium") {
+        return Ok(());
+    }
+    let mut browser = Chromium::start().await?;
+    scenarios::dtls_version(&mut browser, Offerer::Remote, "FEFC").await?;
+    browser.quit().await
+}

@@ -133,7 +133,10 @@ impl AwaitServerHello {
         core: &mut Core,
         message: &Message,
     ) -> Result<Box<Self>, HandshakeError> {
-        if !core.offers(Version::Dtls12) || self.retry.is_some() {
+        if !core.offers(Version::Dtls12) {
+            return Err(HandshakeError::NoCommonVersion);
+        }
+        if self.retry.is_some() {
             return Err(HandshakeError::UnexpectedMessage);
         }
         let request = message.read(HelloVerifyRequest::parse)?;
@@ -234,6 +237,7 @@ impl AwaitServerHello {
         let mut transcript = Transcript::after_retry(core.provider(), suite.hash(), &self.message);
         transcript.add(message);
         self.retry = Some(Retry { suite, transcript });
+        core.writing.know_1_3();
         self.send_again(core);
         Ok(())
     }

@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::core::{Core, Secrets, Session};
 use crate::error::{Alert, CloseReason, DropReason, ExportError, HandshakeError, SealError};
 use crate::flight::Flight;
+use crate::handshake13::DATA_EPOCH;
 use crate::message::Fragment;
 use crate::reassembly::Reassembly;
 use crate::record::legacy::HEADER_LEN;
@@ -32,6 +33,15 @@ pub enum Event {
     Connected,
     /// The connection has ended.
     Closed(CloseReason),
+}
+
+/// Whose keys are made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyUpdate {
+    /// Those of what we send.
+    Own,
+    /// Those of both directions: the peer is asked to do the same.
+    Both,
 }
 
 /// Application data that was received, proved authentic and came from the announced peer; reads as its bytes.
@@ -200,6 +210,9 @@ impl Connection {
             let room = size.saturating_sub(self.core.writing.overhead(epoch));
             let numbers = self.core.acks.take_due(acks::capacity(room));
             self.core.writing.write(ContentType::Ack, epoch, DTLS_1_2, buf, |w| acks::write(&numbers, w));
+            if self.is_connected() {
+                self.core.acks.forget_before(DATA_EPOCH);
+            }
         } else if let Some(due) = self.core.flight.write_datagram(now, &mut self.core.writing, size, buf) {
             self.timers.set(Timer::Retransmission, due);
             if !self.timers.is_set(Timer::Deadline) {
@@ -242,11 +255,15 @@ impl Connection {
         sealed.map(|_| ())
     }
 
-    /// Makes new keys for what we send, and asks the peer to do the same (RFC 9147 §8). Keys are renewed by themselves
-    /// before they are worn out; this does it at once. Nothing happens in 1.2, before the connection is made, or while it is
-    /// being done.
-    pub fn update_keys(&mut self) {
-        self.begin_key_update(true);
+    /// Sets the bytes that our datagrams may have from now on, at least 256.
+    pub fn set_max_datagram_size(&mut self, size: usize) {
+        self.core.config.max_datagram_size = size.max(MIN_DATAGRAM_SIZE);
+    }
+
+    /// Makes new keys (RFC 9147 §8). Keys are renewed by themselves before they are worn out; this does it at once. Nothing
+    /// happens in 1.2, before the connection is made, or while it is being done already.
+    pub fn update_keys(&mut self, update: KeyUpdate) {
+        self.begin_key_update(update == KeyUpdate::Both);
     }
 
     /// Ends the connection and tells the peer (close_notify).

@@ -62,8 +62,11 @@ impl Core {
         self.config.provider
     }
 
+    /// Whether we speak `version`: it is configured, and so is a suite and a group that serves in it.
     pub(crate) fn offers(&self, version: Version) -> bool {
         self.config.versions.contains(&version)
+            && self.suites(version).next().is_some()
+            && self.groups(version).next().is_some()
     }
 
     /// Queues a handshake message in the current flight and adds it to the transcript.

@@ -186,6 +186,8 @@ pub enum DropReason {
     MisplacedFragment,
     /// It arrived before its keys and the limit on such records is reached.
     TooEarly,
+    /// It is authentic and holds more than a record may.
+    Overflow,
     /// It names another connection.
     ConnectionId,
     /// It is an acknowledgement that cannot be read, or that nothing vouches for.

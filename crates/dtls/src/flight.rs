@@ -232,7 +232,7 @@ impl Flight {
             self.cursor = (index + 1, 0);
             return true;
         };
-        let (epoch, version) = (item.epoch, first_version(message.kind));
+        let (epoch, version) = (item.epoch, records.version_for(message.kind));
         let room = room.saturating_sub(records.overhead(epoch)).min(records.plaintext_limit());
         let pieces = self.pieces_for(room, epoch);
         let Some((last, range)) = pieces.last().cloned() else { return false };
@@ -259,8 +259,7 @@ impl Flight {
         while let Some((index, gap)) = self.next_from(at) {
             let is_alike =
                 self.items.get(index).is_some_and(|item| item.epoch == epoch && item.message().is_some());
-            // Crumbs at the end of a datagram cost more than they carry.
-            if !is_alike || left < Fragment::HEADER_LEN + gap.len().min(64) {
+            if !is_alike || left < Fragment::HEADER_LEN + gap.len().min(1) {
                 break;
             }
             let end = gap.end.min(gap.start + left - Fragment::HEADER_LEN);
@@ -296,15 +295,12 @@ impl Flight {
     }
 }
 
-/// The version in the header of a message's record: the peer may not know 1.2 yet (RFC 6347 §4.2.1).
-fn first_version(kind: Kind) -> u16 {
-    if kind == Kind::CLIENT_HELLO || kind == Kind::HELLO_VERIFY_REQUEST { DTLS_1_0 } else { DTLS_1_2 }
-}
-
 /// What sending records takes: the numbers of epoch 0, and the keys of later ones.
 #[derive(Debug, Default)]
 pub(crate) struct WriteState {
     next_number: u64,
+    /// Whether the peer is known to speak 1.3, as after its request for another hello.
+    is_1_3_known: bool,
     /// The newest last.
     sealers: Vec<Sealer>,
     /// Greatest plaintext of a record that the peer takes, where it told (RFC 8449).
@@ -329,6 +325,18 @@ impl WriteState {
 
     pub(crate) fn limit_records(&mut self, limit: usize) {
         self.record_limit = Some(limit);
+    }
+
+    /// The peer has shown that it speaks 1.3.
+    pub(crate) fn know_1_3(&mut self) {
+        self.is_1_3_known = true;
+    }
+
+    /// The version in the header of a message's record: in the first ones the peer may not know 1.2 yet
+    /// (RFC 6347 §4.2.1, RFC 9147 §4).
+    fn version_for(&self, kind: Kind) -> u16 {
+        let is_first = kind == Kind::CLIENT_HELLO || kind == Kind::HELLO_VERIFY_REQUEST;
+        if is_first && !self.is_1_3_known { DTLS_1_0 } else { DTLS_1_2 }
     }
 
     /// The key of the newest epoch.

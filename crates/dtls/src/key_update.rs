@@ -11,17 +11,30 @@ use crate::message::{Kind, Message};
 use crate::record::{Opener, Sealer};
 
 impl Connection {
-    /// Sends a KeyUpdate, unless one is under way; `is_peer_asked` to do the same.
+    /// Sends a KeyUpdate, unless one is under way, as soon as no other flight of ours is; `is_peer_asked` to do the same.
     pub(crate) fn begin_key_update(&mut self, is_peer_asked: bool) {
         let State::Connected(session) = &mut self.state else { return };
         let Secrets::Dtls13(secrets) = &mut session.secrets else { return };
-        if self.core.flight.is_awaiting() || self.core.next_sequence == u16::MAX {
+        if secrets.next.is_some() || self.core.next_sequence == u16::MAX {
+            return;
+        }
+        if self.core.flight.is_awaiting() {
+            secrets.deferred_update = Some(is_peer_asked);
             return;
         }
         secrets.next = secrets.ours.update(self.core.config.provider);
         let message = self.core.message(Kind::KEY_UPDATE, |w| w.u8(is_peer_asked.into()));
         self.core.flight.begin(Repetition::Timed);
         self.core.flight.push(message, self.core.write_epoch);
+    }
+
+    /// Sends the KeyUpdate that waited for the end of another flight, if any.
+    pub(crate) fn begin_deferred_key_update(&mut self) {
+        let State::Connected(session) = &mut self.state else { return };
+        let Secrets::Dtls13(secrets) = &mut session.secrets else { return };
+        if let Some(is_peer_asked) = secrets.deferred_update.take() {
+            self.begin_key_update(is_peer_asked);
+        }
     }
 
     /// The peer has our KeyUpdate: what we send from now on is sealed with the new key.

@@ -82,7 +82,7 @@ mod server13;
 mod transcript;
 
 pub use config::{Config, CookieExchange, Limits, PeerAuthentication, Timing};
-pub use connection::{Connection, Event, Plaintext};
+pub use connection::{Connection, Event, KeyUpdate, Plaintext};
 pub use error::{Alert, CloseReason, DropReason, ExportError, HandshakeError, SealError};
 pub use key_log::KeyLog;
 pub use registry::{CipherSuite, SrtpProfile, Version};

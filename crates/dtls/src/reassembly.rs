@@ -64,6 +64,11 @@ impl Reassembly {
         Some(Message { kind: partial.kind, sequence, body: partial.body })
     }
 
+    /// Whether the fragment is of a message that was handed out before.
+    pub(crate) fn is_repeated(&self, fragment: &Fragment<'_>) -> bool {
+        fragment.sequence < self.next
+    }
+
     /// Forgets what was held of the messages ahead, and of the awaited one.
     pub(crate) fn forget_held(&mut self) {
         self.slots = VecDeque::new();

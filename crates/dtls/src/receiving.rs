@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use antiphon_util::Reader;
 
+use crate::client::Client;
 use crate::connection::{Connection, FATAL, Plaintext, State, Timer, WARNING};
 use crate::error::{Alert, CloseReason, DropReason, HandshakeError};
 use crate::handshake13::{DATA_EPOCH, HANDSHAKE_EPOCH};
@@ -11,6 +12,7 @@ use crate::message::{Fragment, Kind};
 use crate::reassembly::Insertion;
 use crate::record::legacy::HEADER_LEN;
 use crate::record::{self, ContentType, Header, OpenError, Opened, RecordHeader, RecordNumber};
+use crate::server::Server;
 use crate::{Version, acks};
 
 /// Records that may fail to open under one key before forgery comes within reach (RFC 9147 §4.5.3).
@@ -135,6 +137,7 @@ impl Connection {
                     OpenError::Replayed => DropReason::Replayed,
                     OpenError::Forged => DropReason::Forged,
                     OpenError::NoContent => DropReason::UnexpectedContent,
+                    OpenError::Overflow => DropReason::Overflow,
                 });
                 if is_limit_reached {
                     self.end(CloseReason::IntegrityLimit);
@@ -239,13 +242,14 @@ impl Connection {
         self.core.flight.clear();
         self.timers.stop(Timer::Retransmission);
         if self.is_connected() {
-            self.timers.clear();
+            self.timers.stop(Timer::Deadline);
             self.complete_key_update();
             self.core.writing.retire_old();
             if self.core.openers.len() > 1 {
                 // Only a client's last flight is acknowledged while there are keys of the handshake: they have served.
                 self.core.openers.retain(|opener| opener.epoch() != HANDSHAKE_EPOCH);
             }
+            self.begin_deferred_key_update();
         }
     }
 
@@ -277,7 +281,8 @@ impl Connection {
             self.timers.stop(Timer::Acknowledgement);
         } else if is_taken {
             self.core.acks.add(number, self.core.config.limits.acknowledged_records);
-            if self.is_connected() {
+            // RFC 9147 §7.1: nothing else answers a client's last flight.
+            if self.is_connected() && number.epoch < DATA_EPOCH {
                 self.core.acks.demand();
             } else if self.core.version.is_some() {
                 self.acknowledge_soon(now);
@@ -291,7 +296,7 @@ impl Connection {
             self.handle_late_fragment(now, epoch, fragment);
             return false;
         }
-        if !self.is_placed(fragment.kind, epoch) {
+        if !self.is_placed(fragment, epoch) {
             self.drop(DropReason::MisplacedFragment);
             return false;
         }
@@ -300,6 +305,7 @@ impl Connection {
                 // RFC 9147 §7.1: what answers our flight acknowledges it.
                 if epoch == HANDSHAKE_EPOCH && matches!(self.state, State::Server(_)) {
                     self.core.flight.clear();
+                    self.timers.stop(Timer::Retransmission);
                 }
                 self.advance(epoch);
                 true
@@ -309,7 +315,8 @@ impl Connection {
                     self.core.flight.repeat_on_demand(now);
                 }
                 self.drop(DropReason::RepeatedFragment);
-                epoch > 0 || matches!(self.state, State::Client(_))
+                // A client that is done answers with its last flight, not with an acknowledgement.
+                epoch >= DATA_EPOCH || self.core.is_client != self.is_connected()
             }
             Insertion::Refused => {
                 self.drop(DropReason::RefusedFragment);
@@ -318,22 +325,36 @@ impl Connection {
         }
     }
 
-    /// Whether a message of this kind may come in `epoch`.
-    fn is_placed(&self, kind: Kind, epoch: u64) -> bool {
+    /// Whether a message of this kind may come in `epoch`, and now. Nothing vouches for hellos: those that are not awaited
+    /// are passed over.
+    fn is_placed(&self, fragment: &Fragment<'_>, epoch: u64) -> bool {
         let is_1_3 = self.core.version == Some(Version::Dtls13);
-        match kind {
+        match fragment.kind {
             Kind::HELLO_REQUEST => false,
-            Kind::CLIENT_HELLO | Kind::SERVER_HELLO | Kind::HELLO_VERIFY_REQUEST => epoch == 0,
+            Kind::CLIENT_HELLO | Kind::SERVER_HELLO | Kind::HELLO_VERIFY_REQUEST => {
+                epoch == 0 && (self.awaits_hello() || self.reassembly.is_repeated(fragment))
+            }
             Kind::FINISHED if !is_1_3 => epoch == 1,
             _ if epoch >= DATA_EPOCH => self.is_connected(),
             _ => epoch == if is_1_3 { HANDSHAKE_EPOCH } else { 0 },
         }
     }
 
+    fn awaits_hello(&self) -> bool {
+        match &self.state {
+            State::Client(client) => matches!(client, Client::AwaitServerHello(_)),
+            State::Server(server) => {
+                matches!(server, Server::AwaitClientHello(_) | Server::AwaitSecondHello(_))
+            }
+            _ => false,
+        }
+    }
+
     /// A handshake message after the handshake of 1.2: the peer missed our last flight, or wants to renegotiate.
     fn handle_late_fragment(&mut self, now: Instant, epoch: u64, fragment: &Fragment<'_>) {
         match fragment.kind {
-            Kind::FINISHED if epoch == 1 => {
+            // Once for all its pieces.
+            Kind::FINISHED if epoch == 1 && fragment.offset + fragment.bytes.len() == fragment.length => {
                 self.core.flight.repeat_on_demand(now);
                 self.drop(DropReason::RepeatedFragment);
             }

@@ -97,7 +97,8 @@ impl CipherSuite {
         }
     }
 
-    pub(crate) fn code(self) -> u16 {
+    /// Its registered number.
+    pub fn code(self) -> u16 {
         match self {
             CipherSuite::Aes128Gcm => 0x1301,
             CipherSuite::Aes256Gcm => 0x1302,

@@ -89,7 +89,7 @@ fn choose_version(core: &Core, hello: &ClientHello) -> Result<Version, Handshake
     let is_offered = |version: &Version| match &hello.extensions.supported_versions {
         Some(codes) => codes.contains(&version.code()),
         // Versions of DTLS count downwards.
-        None => *version == Version::Dtls12 && hello.version >> 8 == 0xfe && hello.version <= DTLS_1_2,
+        None => *version == Version::Dtls12 && hello.version <= DTLS_1_2,
     };
     let common = |version: &Version| core.offers(*version) && is_offered(version);
     Version::ALL.into_iter().find(common).ok_or(HandshakeError::NoCommonVersion)

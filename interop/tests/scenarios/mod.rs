@@ -99,6 +99,28 @@ pub(crate) async fn messages(
     Ok(())
 }
 
+/// DTLS is spoken at `version`, as the browser's statistics name it in hexadecimal.
+#[allow(dead_code, reason = "not every peer has statistics")]
+pub(crate) async fn dtls_version(
+    remote: &mut Remote<impl Driver>,
+    offerer: Offerer,
+    version: &str,
+) -> Result<()> {
+    let connection = antiphon().await?;
+    let ours = connection.create_data_channel("ours", labelled(""))?;
+    // Without a channel of its own a browser that offers has nothing to offer.
+    remote.create_channel("theirs", &ChannelInit::default()).await?;
+    connect(&connection, remote, offerer).await?;
+    remote.wait_channel("ours", "open").await?;
+    remote.echo().await?;
+    soon("sending", ours.send(message(&Payload::text(10)))).await??;
+    expect(&ours, &[Payload::text(10)]).await?;
+    let transport = remote.transport().await?;
+    assert_eq!(transport["tlsVersion"], version, "{transport}");
+    connection.close();
+    Ok(())
+}
+
 /// Sixteen channels at once, half of them made by each end, each with ids of its maker's kind.
 pub(crate) async fn sixteen_channels(remote: &mut Remote<impl Driver>, offerer: Offerer) -> Result<()> {
     let connection = antiphon().await?;

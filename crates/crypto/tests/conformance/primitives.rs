@@ -307,3 +307,20 @@ fn malformed_certificates_do_not_panic() {
     println!("{read} certificates");
     assert!(read > 100);
 }
+
+#[test]
+fn rsa_keys_of_absurd_size_are_refused() {
+    for bits in [1_024, 16_384, 262_144] {
+        let len = bits / 8;
+        let modulus = [&[0x00][..], &vec![0xff; len]].concat();
+        let integer = [&[0x02, 0x82][..], &(modulus.len() as u16).to_be_bytes(), &modulus].concat();
+        let body = [&integer[..], &[0x02, 3, 1, 0, 1]].concat();
+        let der = [&[0x30, 0x82][..], &(body.len() as u16).to_be_bytes(), &body].concat();
+        let key = antiphon_crypto::PublicKey::new(KeyKind::Rsa, &der);
+        for provider in providers() {
+            for scheme in SignatureScheme::ALL {
+                assert!(!provider.verify(&key, scheme, b"message", &vec![1; len]), "{bits}");
+            }
+        }
+    }
+}

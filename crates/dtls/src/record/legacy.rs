@@ -193,6 +193,9 @@ impl Opener {
             return Err(OpenError::Forged);
         };
         self.window.record(header.number);
+        if plaintext.len() > MAX_PLAINTEXT {
+            return Err(OpenError::Overflow);
+        }
         Ok(Opened { content_type: header.content_type, number: header.record_number(), plaintext })
     }
 

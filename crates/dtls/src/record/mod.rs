@@ -117,6 +117,8 @@ pub(crate) enum OpenError {
     Forged,
     /// It is authentic, and its content type is none or has no content.
     NoContent,
+    /// It is authentic, and longer than a record may be.
+    Overflow,
 }
 
 /// What an authentic record holds.

@@ -231,6 +231,9 @@ impl Opener {
         // RFC 8446 §5.4: the type is the last byte that is not zero.
         let end = inner.iter().rposition(|byte| *byte != 0).ok_or(OpenError::NoContent)?;
         let (plaintext, padded) = inner.split_at_mut_checked(end).ok_or(OpenError::NoContent)?;
+        if plaintext.len() > MAX_PLAINTEXT {
+            return Err(OpenError::Overflow);
+        }
         let content_type =
             padded.first().and_then(|code| ContentType::of_code(*code)).ok_or(OpenError::NoContent)?;
         Ok(Opened { content_type, number: RecordNumber { epoch: self.epoch, sequence }, plaintext })

@@ -317,3 +317,46 @@ fn acknowledgements_without_protection_acknowledge_nothing() {
         assert_usable(&mut pair);
     }
 }
+
+#[test]
+fn nothing_without_protection_counts_once_1_3_has_its_keys() {
+    for step in 0..12 {
+        let mut pair = ends(17, Link::with_delay(DELAY), configs_of(Version::Dtls13));
+        pair.run_for(DELAY / 2 * step + DELAY / 4);
+        for kind in [1, 2, 3, 8, 11, 13, 15, 20, 24] {
+            for sequence in 0..8 {
+                // Sequence 0 of either end belongs to its hello, and is left to the true one until that has come.
+                if sequence > 0 || step > 4 {
+                    pair.inject_leftward(&message(kind, sequence, &[0; 60]));
+                    pair.inject_rightward(&message(kind, sequence, &[0; 60]));
+                }
+            }
+        }
+        let is_connected = pair.run_until(Duration::from_secs(5), both_connected);
+        // Before the hellos are exchanged nothing tells a forged message from a true one.
+        if step > 4 {
+            assert!(is_connected, "step {step} {}", pair.chart());
+            assert_usable(&mut pair);
+        }
+        assert!(pair.left().received.is_empty() || is_connected);
+    }
+}
+
+#[test]
+fn a_flood_of_records_of_another_epoch_or_without_number_space_is_dropped() {
+    let mut pair = connected(18, Version::Dtls13);
+    for first in 0x20..0x40u8 {
+        for len in [1, 2, 5, 20, 40, 200] {
+            let mut record = vec![first];
+            record.resize(len, 0xaa);
+            for _ in 0..5 {
+                pair.inject_rightward(&record);
+                pair.inject_leftward(&record);
+            }
+        }
+    }
+    pair.run_for(Duration::from_secs(1));
+    assert!(pair.left().received.is_empty() && pair.right().received.is_empty());
+    assert!(pair.right().connection.drops().total() >= 900);
+    assert_usable(&mut pair);
+}

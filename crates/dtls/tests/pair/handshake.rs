@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use antiphon_crypto::{Certificate, Group, HashAlgorithm, KeyKind, Provider};
 use antiphon_dtls::{
-    Alert, CipherSuite, CloseReason, Config, Connection, CookieExchange, Event, HandshakeError, SrtpProfile,
-    Version,
+    Alert, CipherSuite, CloseReason, Config, Connection, CookieExchange, Event, HandshakeError, KeyUpdate,
+    SrtpProfile, Version,
 };
 use antiphon_testkit::{Link, origin};
 use antiphon_util::Rng;
@@ -128,10 +128,10 @@ fn keys_are_updated_by_either_end_and_both() {
         let mut pair = connected(1, Version::Dtls13);
         for round in 0..10u8 {
             if by_left {
-                pair.left_mut().connection.update_keys();
+                pair.left_mut().connection.update_keys(KeyUpdate::Both);
             }
             if by_right {
-                pair.right_mut().connection.update_keys();
+                pair.right_mut().connection.update_keys(KeyUpdate::Own);
             }
             pair.left_mut().send(&[round]);
             pair.right_mut().send(&[round]);

@@ -1,9 +1,12 @@
 //! Lossy, slow and shuffling networks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_dtls::{CloseReason, CookieExchange, Event, Version};
+use antiphon_crypto::{Certificate, Group, HashAlgorithm, Provider};
+use antiphon_dtls::{CloseReason, Config, CookieExchange, Event, Version};
 use antiphon_testkit::{Link, Loss, for_each_seed};
+use antiphon_util::Rng;
 
 use crate::{assert_usable, both_connected, configs, configs_of, ends};
 
@@ -147,4 +150,119 @@ fn only_what_was_lost_is_sent_again() {
     assert!(pair.elapsed() < 8 * DELAY + Duration::from_secs(1));
     assert_eq!(pair.sent(), undisturbed.sent() + 2, "{}", pair.chart());
     assert_usable(&mut pair);
+}
+
+/// One cell of the matrix: certificates of this kind, this version and group.
+struct Cell {
+    version: Version,
+    certificate: &'static str,
+    group: Group,
+}
+
+fn cells() -> Vec<Cell> {
+    const CERTIFICATES: [&str; 3] = [
+        include_str!("../../../crypto/tests/data/prime256v1-pkcs8.pem"),
+        include_str!("../../../crypto/tests/data/secp384r1-pkcs8.pem"),
+        include_str!("../../../crypto/tests/data/rsa-pkcs8.pem"),
+    ];
+    let mut cells = Vec::new();
+    for version in Version::ALL {
+        for certificate in CERTIFICATES {
+            for group in [Group::X25519MlKem768, Group::P256MlKem768, Group::X25519, Group::P256, Group::P384]
+            {
+                if version == Version::Dtls13 || !group.is_hybrid() {
+                    cells.push(Cell { version, certificate, group });
+                }
+            }
+        }
+    }
+    cells
+}
+
+/// Every cell, each seed with another rate of loss (0 to 50 %) and another size of datagrams (300 to 1,500) in each
+/// direction: it connects, or both ends know by the deadline that it does not.
+#[test]
+fn every_version_certificate_and_group_connects_or_ends_by_the_deadline() {
+    let provider = Provider::default();
+    let cells: Vec<(Cell, Arc<Certificate>)> = cells()
+        .into_iter()
+        .map(|cell| {
+            let certificate = Certificate::from_pem(provider, cell.certificate).unwrap();
+            (cell, Arc::new(certificate))
+        })
+        .collect();
+    let (mut connected, mut ran) = (0, 0);
+    for_each_seed(10, |seed| {
+        for (index, (cell, certificate)) in cells.iter().enumerate() {
+            let mut rng = Rng::from_test_seed(seed * 1_000 + index as u64);
+            let share = (seed % 6) as f64 / 10.0;
+            let link = Link {
+                delay: DELAY,
+                jitter: DELAY / 2,
+                loss: Loss::random(share),
+                reorder: 0.1,
+                duplicate: 0.1,
+                ..Link::default()
+            };
+            let announced = vec![certificate.fingerprint(HashAlgorithm::Sha256)];
+            let mut config = Config::for_webrtc(provider, certificate.clone(), announced);
+            config.versions = vec![cell.version];
+            config.groups = vec![cell.group];
+            let (mut client, mut server) = (config.clone(), config);
+            client.max_datagram_size = 300 + rng.below(1_201) as usize;
+            server.max_datagram_size = 300 + rng.below(1_201) as usize;
+            if seed % 2 == 1 {
+                server.cookie = CookieExchange::Demanded;
+            }
+            let mut pair = ends(seed, link, (client, server));
+            let is_over = |end: &crate::End| end.connection.is_connected() || end.connection.is_closed();
+            let is_done =
+                pair.run_until(Duration::from_secs(31), |pair| is_over(pair.left()) && is_over(pair.right()));
+            assert!(is_done, "{:?} {:?} {}", cell.version, cell.group, pair.chart());
+            ran += 1;
+            if both_connected(&pair) {
+                connected += 1;
+                assert_eq!(pair.right().connection.group(), Some(cell.group));
+                assert_usable(&mut pair);
+            } else {
+                assert!(share > 0.25, "{share} {:?} {:?} {}", cell.version, cell.group, pair.chart());
+            }
+        }
+    });
+    println!("{connected} of {ran} connected");
+    assert!(2 * connected > ran);
+}
+
+/// Round trips and datagrams without loss: the figures of the table in docs/performance.md.
+#[test]
+fn handshakes_take_the_round_trips_and_datagrams_that_the_documents_say() {
+    for (version, group, cookie, client_at, server_at, datagrams) in [
+        (Version::Dtls13, Group::X25519, CookieExchange::Skipped, 2, 3, (2, 2)),
+        (Version::Dtls13, Group::X25519MlKem768, CookieExchange::Skipped, 2, 3, (3, 3)),
+        (Version::Dtls13, Group::X25519, CookieExchange::Demanded, 4, 5, (3, 3)),
+        (Version::Dtls13, Group::X25519MlKem768, CookieExchange::Demanded, 4, 5, (5, 4)),
+        (Version::Dtls12, Group::X25519, CookieExchange::Skipped, 4, 3, (2, 2)),
+        (Version::Dtls12, Group::X25519, CookieExchange::Demanded, 6, 5, (3, 3)),
+    ] {
+        let (mut client, mut server) = configs_of(version);
+        client.groups = vec![group];
+        server.cookie = cookie;
+        let mut pair = ends(0, Link::with_delay(DELAY), (client, server));
+        let sent = std::rc::Rc::new(std::cell::Cell::new((0, 0)));
+        let counted = sent.clone();
+        pair.intercept(move |rightward, _| {
+            let (right, left) = counted.get();
+            counted.set(if rightward { (right + 1, left) } else { (right, left + 1) });
+            true
+        });
+        let (mut client_done, mut server_done) = (None, None);
+        while pair.elapsed() < 10 * DELAY {
+            pair.run_for(Duration::from_millis(1));
+            let now = pair.elapsed();
+            client_done = client_done.or_else(|| pair.left().connection.is_connected().then_some(now));
+            server_done = server_done.or_else(|| pair.right().connection.is_connected().then_some(now));
+        }
+        let expected = (Some(client_at * DELAY), Some(server_at * DELAY), datagrams);
+        assert_eq!((client_done, server_done, sent.get()), expected, "{version:?} {group:?} {cookie:?}");
+    }
 }

@@ -4,6 +4,7 @@
 mod attacks;
 mod captures;
 mod corpora;
+mod dimpl;
 mod handshake;
 mod loss;
 mod packets;
