@@ -9,6 +9,8 @@
 //! * What is not STUN comes back from [`Agent::handle_receive`] as [`Validated`], and only over a path that ICE has validated.
 //!
 //! One agent serves one component of one data stream: everything of a connection shares it (BUNDLE, rtcp-mux).
+//! Names of `.local` are resolved and published by [`Mdns`], which the owner drives beside the agent.
+//!
 //! There is no TURN here: a relayed address is one more local address, whose datagrams the owner carries through the relay.
 //! Not here either: sockets, name resolution.
 //!
@@ -64,6 +66,7 @@ mod credentials;
 mod event;
 mod gather;
 mod interfaces;
+mod mdns;
 mod nomination;
 mod policy;
 mod responses;
@@ -81,6 +84,7 @@ pub use config::{AddressRewrite, Config, Limits, Role, TransportPolicy};
 pub use credentials::Credentials;
 pub use event::{AddCandidateError, DropReason, Event};
 pub use interfaces::{InterfaceAddress, gathering_addresses};
+pub use mdns::{MDNS_PORT, Mdns, MdnsDestination, MdnsEvent, MdnsLimits, ResolveError};
 pub use policy::{AddressPolicy, InvalidIpRange, IpRange};
 pub use state::{GatheringState, IceState};
 pub use statistics::{CandidatePairState, CandidatePairStatistics};

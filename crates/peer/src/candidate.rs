@@ -1,6 +1,6 @@
 //! Candidates as applications exchange them.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use antiphon_ice::TcpType;
 use antiphon_sdp as sdp;
@@ -95,6 +95,8 @@ impl IceCandidate {
 pub(crate) enum Usable {
     /// It can be tried.
     Yes(antiphon_ice::Candidate),
+    /// It can be tried once its name has an address.
+    Named(String, antiphon_ice::Candidate),
     /// It is left aside, for this reason.
     No(crate::DropReason),
 }
@@ -102,11 +104,11 @@ pub(crate) enum Usable {
 /// Whether the agent can try `candidate`; what it can't is no error, since every peer sends some of those.
 pub(crate) fn to_ice(candidate: &sdp::Candidate) -> Usable {
     use crate::DropReason;
-    let Some(ip) = candidate.address.ip() else {
-        return Usable::No(match candidate.address.is_mdns() {
-            true => DropReason::MdnsCandidate,
-            false => DropReason::NamedCandidate,
-        });
+    let (ip, name) = match &candidate.address {
+        sdp::Address::Ip(ip) => (*ip, None),
+        // The address is put in when it is known.
+        sdp::Address::Name(name) if candidate.address.is_mdns() => (Ipv4Addr::UNSPECIFIED.into(), Some(name)),
+        sdp::Address::Name(_) => return Usable::No(DropReason::NamedCandidate),
     };
     let kind = match candidate.kind {
         sdp::CandidateKind::Host => antiphon_ice::CandidateKind::Host,
@@ -134,7 +136,10 @@ pub(crate) fn to_ice(candidate: &sdp::Candidate) -> Usable {
         sdp::TcpType::Passive => TcpType::Passive,
         sdp::TcpType::SimultaneousOpen => TcpType::SimultaneousOpen,
     });
-    Usable::Yes(ice)
+    match name {
+        Some(name) => Usable::Named(name.to_string(), ice),
+        None => Usable::Yes(ice),
+    }
 }
 
 /// A candidate of ours as it is told to the peer.
@@ -189,7 +194,6 @@ mod tests {
     fn what_the_agent_cannot_try_is_left_aside() {
         let usable = |text: &str| to_ice(&text.parse().unwrap());
         for (text, reason) in [
-            ("candidate:1 1 udp 1 a-b.local 9 typ host", DropReason::MdnsCandidate),
             ("candidate:1 1 udp 1 example.org 9 typ host", DropReason::NamedCandidate),
             ("candidate:1 1 tcp 1 10.0.0.1 9 typ host", DropReason::UnknownCandidate),
             ("candidate:1 2 udp 1 10.0.0.1 9 typ host", DropReason::UnknownCandidate),

@@ -1,9 +1,11 @@
 //! What a connection is made with.
 
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_crypto::{Certificate, Provider};
+use antiphon_ice::{AddressPolicy, AddressRewrite, CheckBudget, MdnsLimits, TransportPolicy};
 
 /// What a connection is made with; every field has a default.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +18,57 @@ pub struct Configuration {
     pub limits: Limits,
     /// How soon a peer that falls silent counts as lost.
     pub consent: Consent,
+    /// How ICE finds a path.
+    pub ice: IceConfiguration,
+}
+
+/// How ICE finds a path.
+#[derive(Debug, Clone)]
+pub struct IceConfiguration {
+    /// Which candidates are used (W3C `iceTransportPolicy`); default all.
+    pub transport_policy: TransportPolicy,
+    /// Whether candidates are gathered before a local description calls for them (W3C `iceCandidatePoolSize`, of which any size
+    /// but 0 is 1, as one transport carries everything); default 0.
+    pub candidate_pool_size: u8,
+    /// Whether we only answer checks, as servers may that everybody can reach; default not.
+    pub lite: bool,
+    /// Whether a better path that turns up later is used, where the peer agrees; default not.
+    pub renomination: bool,
+    /// Which local addresses are used; default all.
+    pub local_addresses: AddressPolicy,
+    /// Which addresses of the peer's are used; default all.
+    pub remote_addresses: AddressPolicy,
+    /// Addresses of ours that others reach under another one; default none.
+    pub address_rewrites: Vec<AddressRewrite>,
+    /// How IPv4 is reached from a host with nothing but IPv6; default not.
+    pub nat64_prefix: Option<Ipv6Addr>,
+    /// What may be sent to addresses that don't answer; clones of one budget bound connections together.
+    pub budget: CheckBudget,
+    /// Whether names of multicast DNS in the peer's candidates are resolved; default yes.
+    pub resolve_mdns: bool,
+    /// Whether host candidates are told by names of multicast DNS in place of their addresses; default not.
+    pub publish_mdns: bool,
+    /// Bounds on those names.
+    pub mdns_limits: MdnsLimits,
+}
+
+impl Default for IceConfiguration {
+    fn default() -> Self {
+        Self {
+            transport_policy: TransportPolicy::All,
+            candidate_pool_size: 0,
+            lite: false,
+            renomination: false,
+            local_addresses: AddressPolicy::default(),
+            remote_addresses: AddressPolicy::default(),
+            address_rewrites: Vec::new(),
+            nat64_prefix: None,
+            budget: CheckBudget::default(),
+            resolve_mdns: true,
+            publish_mdns: false,
+            mdns_limits: MdnsLimits::default(),
+        }
+    }
 }
 
 /// How it is noticed that the peer has vanished (RFC 7675).

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use antiphon_crypto::{Certificate, HashAlgorithm};
-use antiphon_ice::{self as ice, GatheringState, Standing, TcpType, TransactionTag};
+use antiphon_ice::{self as ice, GatheringState, MdnsDestination, Standing, TcpType, TransactionTag};
 use antiphon_sctp as sctp;
 use antiphon_util::{Path, Protocol, Received, Rng, Tally, Transmit};
 
 use crate::channels::{Channels, Context};
+use crate::names::Names;
 use crate::negotiation::Negotiation;
 use crate::section::Parameters;
 use crate::state::connection_state;
@@ -27,6 +28,7 @@ pub struct PeerConnection {
     pub(crate) transport: Transport,
     pub(crate) channels: Channels,
     pub(crate) gathering: Gathering,
+    pub(crate) names: Names,
     pub(crate) events: VecDeque<Event>,
     pub(crate) drops: Tally<DropReason>,
     pub(crate) rng: Rng,
@@ -87,25 +89,29 @@ impl PeerConnection {
         configuration: Configuration,
         seed: [u8; 32],
     ) -> Result<Self, ConfigurationError> {
-        let Configuration { provider, certificate, limits, consent } = configuration;
+        let Configuration { provider, certificate, limits, consent, ice } = configuration;
         let mut rng = Rng::from_seed(seed);
         let certificate = match certificate {
             Some(certificate) => certificate,
             None => Arc::new(Certificate::generate(provider)?),
         };
         let fingerprint = certificate.fingerprint(HashAlgorithm::Sha256);
-        let transport = Transport::new(provider, certificate, limits.clone(), consent, &mut rng);
+        let transport = Transport::new(provider, certificate, limits.clone(), consent, &ice, &mut rng);
         let parameters = Parameters {
             credentials: transport.credentials().clone(),
             fingerprint,
             sctp_port: 5000,
             max_message_size: limits.message_size as u64,
+            ice_lite: ice.lite,
+            ice_renomination: ice.renomination,
         };
+        let is_pooled = ice.candidate_pool_size > 0;
         Ok(Self {
             negotiation: Negotiation::new(parameters, rng.u64(), limits.sdp),
             transport,
             channels: Channels::new(&limits),
-            gathering: Gathering::default(),
+            gathering: Gathering { started: is_pooled, ..Gathering::default() },
+            names: Names::new(&ice, limits.ice.remote_candidates, rng.fork()),
             events: VecDeque::new(),
             drops: Tally::new(),
             rng,
@@ -148,6 +154,7 @@ impl PeerConnection {
             LocalAddress::Tcp(known, _) => protocol != Protocol::Tcp || *known != address,
         });
         self.transport.ice.remove_local_address(now, protocol, address);
+        self.names.mdns.withdraw(now, address.ip());
         self.settle(now);
     }
 
@@ -176,6 +183,21 @@ impl PeerConnection {
         }
     }
 
+    /// Handles a message of multicast DNS, from the groups `224.0.0.251` and `ff02::fb` on port
+    /// [`MDNS_PORT`](antiphon_ice::MDNS_PORT). Without this names of the peer's candidates are not resolved.
+    pub fn handle_multicast(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+        if !self.closed {
+            self.names.mdns.handle_datagram(now, from, datagram);
+            self.settle(now);
+        }
+    }
+
+    /// Appends the next message of multicast DNS to `buf`; gives where it is to be sent, from port
+    /// [`MDNS_PORT`](antiphon_ice::MDNS_PORT), and its bytes.
+    pub fn poll_multicast(&mut self, buf: &mut Vec<u8>) -> Option<(MdnsDestination, usize)> {
+        self.names.mdns.poll_transmit(buf)
+    }
+
     /// Handles a datagram. Whatever it is, it causes no error: what does not belong is dropped and counted.
     pub fn handle_receive(&mut self, now: Instant, received: Received<'_>) {
         if self.closed {
@@ -188,6 +210,9 @@ impl PeerConnection {
     /// Does what time alone causes.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.transport.handle_timeout(now);
+        if !self.closed {
+            self.names.mdns.handle_timeout(now);
+        }
         self.settle(now);
     }
 
@@ -205,7 +230,8 @@ impl PeerConnection {
     /// in the past where that is at once.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let backlog = self.backlog.filter(|_| self.events.len() < self.limits.events);
-        [backlog, self.transport.poll_timeout()].into_iter().flatten().min()
+        let names = self.names.mdns.poll_timeout().filter(|_| !self.closed);
+        [backlog, self.transport.poll_timeout(), names].into_iter().flatten().min()
     }
 
     /// Closes the connection at once (W3C webrtc-pc §4.4.1.6): channels close, what is queued is dropped, and the peer
@@ -228,7 +254,11 @@ impl PeerConnection {
 
     /// Whether our candidates are complete.
     pub fn ice_gathering_state(&self) -> GatheringState {
-        self.transport.ice.gathering_state()
+        match self.negotiation.local_credentials() {
+            Some(_) => self.transport.ice.gathering_state(),
+            // What is in the pool is not told before a description calls for it.
+            None => GatheringState::New,
+        }
     }
 
     /// The state of ICE.
@@ -316,6 +346,7 @@ impl PeerConnection {
     /// Carries every change through the layers, then tells the states that became others.
     pub(crate) fn settle(&mut self, now: Instant) {
         loop {
+            self.take_named(now);
             let ice = self.handle_ice_events();
             self.transport.start(now, &mut self.drops);
             let dtls = self.transport.handle_dtls_events(now);
@@ -334,12 +365,18 @@ impl PeerConnection {
 
     fn handle_ice_events(&mut self) -> bool {
         let mut any = false;
+        // Candidates of the pool wait for a description that calls for them.
+        if self.negotiation.local_credentials().is_none() && !self.closed {
+            return false;
+        }
         while let Some(event) = self.transport.ice.poll_event() {
             any = true;
             match event {
                 ice::Event::CandidateGathered(candidate) => {
-                    let candidate = self.describe_candidate(&candidate);
-                    self.events.push_back(Event::IceCandidate(Some(candidate)));
+                    self.names.publish(&candidate);
+                    if let Some(candidate) = self.describe_candidate(&candidate) {
+                        self.events.push_back(Event::IceCandidate(Some(candidate)));
+                    }
                 }
                 ice::Event::GatheringStateChanged(state) => {
                     self.events.push_back(Event::IceGatheringStateChange(state));

@@ -39,7 +39,7 @@
 //!
 //! # What it leaves out
 //!
-//! Media: sections for audio and video are rejected in answers. TURN, multicast DNS.
+//! Media: sections for audio and video are rejected in answers. TURN.
 //! Sockets, name resolution and `async` are those of the crate `antiphon`.
 
 mod candidate;
@@ -53,6 +53,7 @@ mod description;
 mod error;
 mod event;
 mod message;
+mod names;
 mod negotiation;
 mod section;
 mod signaling;
@@ -63,12 +64,13 @@ mod transport;
 
 pub use antiphon_crypto::{Certificate, Provider};
 pub use antiphon_ice::{
-    Addressee, FrameDecoder, FrameError, Framing, GatheringState as IceGatheringState,
-    IceState as IceConnectionState, Standing, TcpType, TransactionTag,
+    AddressPolicy, AddressRewrite, Addressee, CheckBudget, FrameDecoder, FrameError, Framing,
+    GatheringState as IceGatheringState, IceState as IceConnectionState, IpRange, MDNS_PORT, MdnsDestination,
+    MdnsLimits, Standing, TcpType, TransactionTag, TransportPolicy,
 };
 pub use candidate::IceCandidate;
 pub use channel::{Channel, ChannelId, ChannelStatistics, DataChannelInit, ReadyState};
-pub use configuration::{Configuration, Consent, Limits};
+pub use configuration::{Configuration, Consent, IceConfiguration, Limits};
 pub use connection::PeerConnection;
 pub use description::{OfferOptions, SdpType, SessionDescription};
 pub use error::{

@@ -430,7 +430,8 @@ impl Negotiation {
         let group = bundled
             .map(|mid| Attribute::Group(Group { semantics: GroupSemantics::Bundle, mids: vec![mid.into()] }));
         let origin = Origin::new(self.session_id, self.session_version + 1);
-        let builder = Session::builder(origin).lines(group);
+        let lite = self.parameters.ice_lite.then_some(Attribute::IceLite);
+        let builder = Session::builder(origin).lines(group).lines(lite);
         sections.into_iter().fold(builder, SessionBuilder::media).build()
     }
 

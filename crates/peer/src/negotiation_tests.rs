@@ -12,6 +12,8 @@ fn negotiation(ufrag: &str) -> Negotiation {
         fingerprint: format!("sha-256 {digest}").parse().unwrap(),
         sctp_port: 5000,
         max_message_size: 262_144,
+        ice_lite: false,
+        ice_renomination: false,
     };
     Negotiation::new(parameters, 42, sdp::Limits::default())
 }

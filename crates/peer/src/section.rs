@@ -21,6 +21,8 @@ pub(crate) struct Parameters {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) sctp_port: u16,
     pub(crate) max_message_size: u64,
+    pub(crate) ice_lite: bool,
+    pub(crate) ice_renomination: bool,
 }
 
 /// A data section as it stands in a description, with what it takes from the session and from its bundle.
@@ -38,7 +40,11 @@ pub(crate) struct DataSection {
     /// In bytes, 0 for any.
     pub(crate) max_message_size: u64,
     pub(crate) ice_lite: bool,
+    pub(crate) ice_renomination: bool,
 }
+
+/// The ICE option by which a peer says that it follows from one nominated pair to another.
+const RENOMINATION: &str = "renomination";
 
 impl DataSection {
     /// The first data section of `session` that is not rejected.
@@ -80,6 +86,9 @@ impl DataSection {
             sctp_port: media.section.sctp_port().unwrap_or(5000),
             max_message_size: media.section.max_message_size().unwrap_or(DEFAULT_MAX_MESSAGE_SIZE),
             ice_lite: session.section.has("ice-lite"),
+            ice_renomination: sources
+                .iter()
+                .any(|section| section.ice_options().iter().any(|option| *option == RENOMINATION)),
         })
     }
 }
@@ -138,6 +147,7 @@ pub(crate) fn data_media(parameters: &Parameters, shape: &Shape) -> Result<Media
         false => MediaLine::new("application", 9, "UDP/DTLS/SCTP", &["webrtc-datachannel"]),
         true => MediaLine::new("application", 9, "DTLS/SCTP", &[&port.to_string()]),
     };
+    let options = ["trickle", "ice2"].into_iter().chain(parameters.ice_renomination.then_some(RENOMINATION));
     let sctp = match shape.legacy {
         false => Attribute::SctpPort(port),
         true => Attribute::SctpMap(sdp::SctpMap {
@@ -150,7 +160,7 @@ pub(crate) fn data_media(parameters: &Parameters, shape: &Shape) -> Result<Media
         .line(unspecified())
         .line(Attribute::IceUfrag(parameters.credentials.ufrag.as_str().into()))
         .line(Attribute::IcePwd(parameters.credentials.pwd.as_str().into()))
-        .line(Attribute::IceOptions(["trickle", "ice2"].into_iter().collect()))
+        .line(Attribute::IceOptions(options.collect()))
         .line(Attribute::Fingerprint(sdp::Fingerprint {
             algorithm: parameters.fingerprint.algorithm_name().into(),
             value: parameters.fingerprint.as_bytes().into(),

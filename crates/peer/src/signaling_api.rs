@@ -6,6 +6,7 @@ use antiphon_ice::{self as ice, GatheringState};
 use antiphon_sdp as sdp;
 
 use crate::candidate::{Usable, from_ice, to_ice};
+use crate::names::Named;
 use crate::negotiation::Description;
 use crate::section::with_candidates;
 use crate::{
@@ -102,7 +103,7 @@ impl PeerConnection {
 
     /// Adds a candidate of the peer's; `None`, or one with an empty text, says that no more follow.
     ///
-    /// What the agent can't try (multicast DNS names, sections that are not used) is counted and otherwise ignored.
+    /// What the agent can't try (names other than those of multicast DNS, sections that are not used) is counted and otherwise ignored.
     ///
     /// # Errors
     /// Where it is malformed or belongs to nothing that the peer described; nothing has changed then.
@@ -182,17 +183,33 @@ impl PeerConnection {
     }
 
     /// A candidate of ours as the application sends it to the peer.
-    pub(crate) fn describe_candidate(&self, candidate: &ice::Candidate) -> IceCandidate {
+    pub(crate) fn describe_candidate(&self, candidate: &ice::Candidate) -> Option<IceCandidate> {
         let data = self.negotiation.local().and_then(|local| local.data.as_ref());
         let ufrag = &self.transport.credentials().ufrag;
-        let mut candidate = from_ice(candidate);
+        let mut candidate = self.name_candidate(candidate)?;
         candidate.extensions.push(sdp::CandidateExtension::new("ufrag", ufrag));
-        IceCandidate {
+        Some(IceCandidate {
             candidate: candidate.to_string(),
             sdp_mid: data.and_then(|data| data.mid.clone()),
             sdp_m_line_index: data.and_then(|data| u16::try_from(data.index).ok()),
             username_fragment: Some(ufrag.clone()),
+        })
+    }
+
+    /// A candidate of ours with its name, where it has one; `None` where it has to and doesn't.
+    fn name_candidate(&self, candidate: &ice::Candidate) -> Option<sdp::Candidate> {
+        let mut described = from_ice(candidate);
+        if let Some(name) = self.names.name_of(candidate) {
+            described.address = sdp::Address::Name(name.into());
         }
+        (!self.names.hides(candidate)).then_some(described)
+    }
+
+    /// Hands on the candidates whose names were found.
+    pub(crate) fn take_named(&mut self, now: Instant) {
+        let (found, lost) = self.names.take_found();
+        (0..lost).for_each(|_| self.drops.count(DropReason::MdnsCandidate));
+        found.into_iter().for_each(|candidate| self.try_candidate(now, candidate));
     }
 
     /// Tells that an offer is needed, once until one has been answered (W3C webrtc-pc §4.7.3).
@@ -247,25 +264,33 @@ impl PeerConnection {
         {
             return;
         }
+        self.names.forget_waiting();
         ice.restart(now, Some(described.clone()));
     }
 
     fn take_candidate(&mut self, now: Instant, candidate: &sdp::Candidate) {
         match to_ice(candidate) {
             Usable::No(reason) => self.drops.count(reason),
-            Usable::Yes(candidate) => {
-                if let Err(error) = self.transport.ice.add_remote_candidate(now, candidate) {
-                    tracing::debug!(%error, "candidate refused");
-                    self.drops.count(DropReason::RefusedCandidate);
-                }
-            }
+            Usable::Yes(candidate) => self.try_candidate(now, candidate),
+            Usable::Named(name, candidate) => match self.names.find(now, &name, candidate) {
+                Named::Resolved(candidate) => self.try_candidate(now, candidate),
+                Named::Waiting => {}
+                Named::Refused => self.drops.count(DropReason::MdnsCandidate),
+            },
+        }
+    }
+
+    fn try_candidate(&mut self, now: Instant, candidate: ice::Candidate) {
+        if let Err(error) = self.transport.ice.add_remote_candidate(now, candidate) {
+            tracing::debug!(%error, "candidate refused");
+            self.drops.count(DropReason::RefusedCandidate);
         }
     }
 
     fn describe_local(&self, description: &Description) -> SessionDescription {
         let Some(data) = &description.data else { return describe_remote(description) };
         let candidates: Vec<sdp::Candidate> =
-            self.transport.ice.local_candidates().iter().map(from_ice).collect();
+            self.transport.ice.local_candidates().iter().filter_map(|c| self.name_candidate(c)).collect();
         let complete = self.transport.ice.gathering_state() == GatheringState::Complete;
         let session = with_candidates(description.session.clone(), data.index, &candidates, complete);
         SessionDescription { kind: description.kind, sdp: session.to_string() }

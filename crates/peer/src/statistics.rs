@@ -26,7 +26,7 @@ pub enum DropReason {
     ChannelRefused,
     /// A message on a channel that we closed.
     ChannelClosed,
-    /// A candidate that names its address by multicast DNS.
+    /// A candidate whose name of multicast DNS nobody answered for, or that is one too many.
     MdnsCandidate,
     /// A candidate that names its address in another way.
     NamedCandidate,

@@ -12,7 +12,7 @@ use antiphon_util::{Path, Received, Rng, Tally, Transmit};
 
 use crate::negotiation::DtlsRole;
 use crate::section::DataSection;
-use crate::{Consent, DropReason, Limits};
+use crate::{Consent, DropReason, IceConfiguration, Limits};
 
 /// What the largest record adds to an SCTP packet: header, explicit nonce and tag of AES-GCM (RFC 5288).
 const RECORD_OVERHEAD: usize = 13 + 8 + 16;
@@ -77,6 +77,7 @@ impl Transport {
         certificate: Arc<Certificate>,
         limits: Limits,
         consent: Consent,
+        ice: &IceConfiguration,
         rng: &mut Rng,
     ) -> Self {
         let mut config = ice::Config::new(provider, ice::Role::Controlling);
@@ -84,6 +85,15 @@ impl Transport {
         config.consent_period = consent.period;
         config.disconnected_after = consent.disconnected_after;
         config.consent_expiry = consent.expiry;
+        config.lite = ice.lite;
+        config.renomination = ice.renomination;
+        config.transport_policy = ice.transport_policy;
+        config.local_addresses = ice.local_addresses.clone();
+        config.remote_addresses = ice.remote_addresses.clone();
+        config.address_rewrites = ice.address_rewrites.clone();
+        config.nat64_prefix = ice.nat64_prefix;
+        config.budget = ice.budget.clone();
+        config.hide_related = ice.publish_mdns;
         Self {
             ice: Agent::new(config, rng.fork()),
             early: Vec::new(),
@@ -106,6 +116,7 @@ impl Transport {
     /// Offer and answer are agreed: DTLS and SCTP take what the peer described. Later ones change nothing but the
     /// size of messages.
     pub(crate) fn negotiate(&mut self, now: Instant, remote: &DataSection, role: DtlsRole, rng: &mut Rng) {
+        self.ice.set_remote_renomination(remote.ice_renomination);
         self.ice.set_remote_credentials(now, remote.credentials.clone());
         let max_outgoing = self.max_outgoing_message(remote.max_message_size);
         if let Some(association) = &mut self.association {

@@ -119,6 +119,7 @@ fn candidates_that_cannot_be_taken_are_refused_with_their_reason() {
     assert_eq!(add(host), Ok(()));
     assert_eq!(add("candidate:1 1 udp 1 0f6ad1f1-73b6-4d6e.local 9 typ host"), Ok(()));
     assert_eq!(add("candidate:1 1 tcp 1 10.0.0.1 9 typ host"), Ok(()));
+    net.simulation.run_for(Duration::from_secs(10));
     let drops = net.b().pc.drops();
     assert_eq!((drops.of(DropReason::MdnsCandidate), drops.of(DropReason::UnknownCandidate)), (1, 1));
 }

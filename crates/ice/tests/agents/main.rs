@@ -14,6 +14,7 @@ mod hostile;
 mod lab;
 mod lite;
 mod liveness;
+mod mdns;
 mod net;
 mod policies;
 mod reflexive;

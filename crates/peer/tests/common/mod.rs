@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use antiphon_crypto::{Certificate, Provider};
 use antiphon_peer::{
-    ChannelId, Configuration, ConnectionState, DataChannelInit, Event, IceCandidate, Limits, Message,
-    PeerConnection, ReadyState,
+    ChannelId, Configuration, ConnectionState, DataChannelInit, Event, IceCandidate, IceConfiguration,
+    Limits, Message, PeerConnection, ReadyState,
 };
 use antiphon_testkit::{Link, Node, NodeId, Simulation, origin};
 use antiphon_util::{Received, Rng, Transmit};
@@ -66,11 +66,15 @@ impl Node for Peer {
 
 impl Peer {
     pub fn new(seed: u64, address: SocketAddr, limits: Limits) -> Self {
+        Self::with_ice(seed, address, limits, IceConfiguration::default())
+    }
+
+    pub fn with_ice(seed: u64, address: SocketAddr, limits: Limits, ice: IceConfiguration) -> Self {
         static CERTIFICATE: OnceLock<[Arc<Certificate>; 2]> = OnceLock::new();
         let generate = || Arc::new(Certificate::generate(Provider::default()).unwrap());
         let certificates = CERTIFICATE.get_or_init(|| [generate(), generate()]);
         let certificate = Some(Arc::clone(&certificates[usize::from(seed.is_multiple_of(2))]));
-        let configuration = Configuration { certificate, limits, ..Configuration::default() };
+        let configuration = Configuration { certificate, limits, ice, ..Configuration::default() };
         let mut pc = PeerConnection::new(origin(), configuration, Rng::from_test_seed(seed).array()).unwrap();
         pc.add_local_address(origin(), address);
         pc.end_of_local_addresses(origin());
@@ -122,6 +126,14 @@ pub fn address(of: u8) -> SocketAddr {
 impl Net {
     pub fn new(seed: u64, link: Link) -> Self {
         Self::with_limits(seed, link, Limits::default())
+    }
+
+    pub fn with_ice(a_ice: IceConfiguration, b_ice: IceConfiguration) -> Self {
+        let mut simulation = Simulation::new(1, quick());
+        let peer = |seed, of, ice| Peer::with_ice(seed, address(of), Limits::default(), ice);
+        let a = simulation.add_node(peer(2, 1, a_ice), &[address(1).ip()]);
+        let b = simulation.add_node(peer(3, 2, b_ice), &[address(2).ip()]);
+        Self { simulation, a, b }
     }
 
     pub fn with_limits(seed: u64, link: Link, limits: Limits) -> Self {
