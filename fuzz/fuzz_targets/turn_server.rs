@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use antiphon_crypto::Provider;
-use antiphon_stun::{
-    AttributeType, Authentication, Class, Credential, Message, MessageBuilder, MessageType, Method, RawAttribute,
-    TransactionId,
-};
 use antiphon_stun::{Attribute, FrameDecoder, Framing};
+use antiphon_stun::{
+    AttributeType, Authentication, Class, Credential, Message, MessageBuilder, MessageType, Method,
+    RawAttribute, TransactionId,
+};
 use antiphon_turn::server::{Config, Event, Server};
 use antiphon_util::{ClockAnchor, Path, Protocol, Received, Rng, Writer};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};

@@ -23,11 +23,12 @@ pub enum OpaqueStringError {
 /// their case and width.
 ///
 /// Characters that no version of Unicode will permit are refused (RFC 8264 §9), and those that need a context and lack it
-/// (RFC 5892 §A). Characters not assigned yet are permitted, since what is assigned depends on who asks; and
-/// ZERO WIDTH NON-JOINER stands between any two letters of a script that joins.
+/// (RFC 5892 §A). Both are judged in the normal form (RFC 8264 §7), so that a text in its own form stays as it is. Characters
+/// not assigned yet are permitted, since what is assigned depends on who asks; and ZERO WIDTH NON-JOINER stands between any
+/// two letters of a script that joins.
 ///
 /// # Errors
-/// Where nothing is left or a character is not permitted.
+/// Where there is nothing or a character is not permitted.
 pub fn opaque_string(text: &str) -> Result<Cow<'_, str>, OpaqueStringError> {
     if text.is_empty() {
         return Err(OpaqueStringError::Empty);
@@ -38,13 +39,13 @@ pub fn opaque_string(text: &str) -> Result<Cow<'_, str>, OpaqueStringError> {
     if text.is_ascii() {
         return Ok(Cow::Borrowed(text));
     }
-    let characters: Vec<char> = text.chars().collect();
+    let characters: Vec<char> = text.chars().map(|c| if is_space(c) { ' ' } else { c }).nfc().collect();
     for (at, character) in characters.iter().enumerate() {
         if is_disallowed(*character) || !fits_its_context(&characters, at, *character) {
             return Err(OpaqueStringError::Character(*character));
         }
     }
-    Ok(Cow::Owned(characters.into_iter().map(|c| if is_space(c) { ' ' } else { c }).nfc().collect()))
+    Ok(Cow::Owned(characters.into_iter().collect()))
 }
 
 /// Space separators (General_Category Zs).
@@ -143,6 +144,14 @@ mod tests {
             opaque_string("\u{30de}\u{30c8}\u{3000}\u{1f600}").as_deref(),
             Ok("\u{30de}\u{30c8} \u{1f600}")
         );
+    }
+
+    /// GREEK ANO TELEIA becomes MIDDLE DOT, which needs a context; letters of Hangul become syllables.
+    #[test]
+    fn characters_are_judged_in_the_normal_form() {
+        assert_eq!(opaque_string("0\u{387}"), Err(OpaqueStringError::Character('\u{b7}')));
+        assert_eq!(opaque_string("l\u{387}l").as_deref(), Ok("l\u{b7}l"));
+        assert_eq!(opaque_string("\u{1100}\u{1161}").as_deref(), Ok("\u{ac00}"));
     }
 
     #[test]
