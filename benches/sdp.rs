@@ -59,7 +59,7 @@ fn others(criterion: &mut Criterion) {
         })
     });
 
-    let parse = |text: &str| webrtc_sdp::parse_sdp(text, true).unwrap();
+    let parse = |text: &str| webrtc_sdp::parse_sdp(text, false).unwrap();
     group.bench_function("webrtc-sdp: parse audio-video", |b| b.iter(|| parse(black_box(AUDIO_VIDEO))));
     let session = parse(AUDIO_VIDEO);
     group.bench_function("webrtc-sdp: write audio-video", |b| b.iter(|| black_box(&session).to_string()));

@@ -73,6 +73,7 @@ impl Value {
     }
 
     /// `text` is what stands after the equals sign of a line of the type `kind`.
+    #[inline]
     pub(crate) fn parse(source: Source<'_>, kind: u8, text: &str) -> Result<Self, Malformed> {
         if kind == b'a' {
             return Attribute::parse(source, text).map(Self::Attribute);
@@ -197,6 +198,7 @@ impl Line {
     }
 
     /// `line` is the whole line without its end.
+    #[inline]
     pub(crate) fn parse(source: Source<'_>, line: &str) -> Result<Self, Malformed> {
         let malformed = || Malformed::expected(source.buffer, line, "a letter and an equals sign");
         let [kind, b'=', ..] = *line.as_bytes() else { return Err(malformed()) };
