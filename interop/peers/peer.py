@@ -58,6 +58,7 @@ class Peer:
         return {"type": description.type, "sdp": description.sdp}
 
     async def relay(self, url, username, credential):
+        await self.connection.close()
         server = RTCIceServer(urls=url, username=username, credential=credential)
         self.__init__(RTCConfiguration(iceServers=[server], iceTransportPolicy=RTCIceTransportPolicy.RELAY))
 

@@ -11,12 +11,16 @@ use antiphon_util::{ParseError, Reader, Writer};
 /// Bytes in front of the data.
 pub const CHANNEL_HEADER_LEN: usize = 4;
 
-/// Numbers that a client may choose (RFC 8656 §12).
+/// Numbers that our client chooses (RFC 8656 §12).
 pub(crate) const CHANNEL_NUMBERS: RangeInclusive<u16> = 0x4000..=0x4fff;
 
-/// Whether `datagram` is meant as ChannelData: its first byte says so (RFC 7983 §7).
+/// Numbers that are understood: clients of RFC 5766 §11 choose among more, coturn's for one, and nothing else comes from a client
+/// of ours at the same port.
+pub(crate) const UNDERSTOOD_NUMBERS: RangeInclusive<u16> = 0x4000..=0x7fff;
+
+/// Whether `datagram` is meant as ChannelData: its first two bits say so (RFC 8656 §12.4).
 pub fn is_channel_data(datagram: &[u8]) -> bool {
-    matches!(datagram.first(), Some(64..=79))
+    matches!(datagram.first(), Some(64..=127))
 }
 
 /// Reads ChannelData: the channel, and the length of the data behind the header. Padding may follow, as it does where a
@@ -28,7 +32,7 @@ pub(crate) fn parse(datagram: &[u8]) -> Result<(u16, usize), ParseError> {
     let mut reader = Reader::new(datagram);
     let number = reader.u16()?;
     let len = usize::from(reader.u16()?);
-    if !CHANNEL_NUMBERS.contains(&number) {
+    if !UNDERSTOOD_NUMBERS.contains(&number) {
         return Err(ParseError::Value);
     }
     if len > reader.remaining() {
@@ -79,7 +83,7 @@ mod tests {
         for len in 0..out.len() {
             assert_eq!(parse(&out[..len]), Err(ParseError::Truncated));
         }
-        for number in [0_u16, 0x3fff, 0x5000, 0x7fff, 0xffff] {
+        for number in [0_u16, 0x3fff, 0x8000, 0xffff] {
             let mut other = out.clone();
             other[..2].copy_from_slice(&number.to_be_bytes());
             assert_eq!(parse(&other), Err(ParseError::Value), "{number:#x}");

@@ -181,7 +181,7 @@ impl Server {
         self.expire_connections(now);
     }
 
-    /// Appends the next run of datagrams to `buf`. Over a stream it is whole frames, one behind the other.
+    /// Appends the next run of datagrams to `buf`. Over a stream it is one frame.
     pub fn poll_transmit(&mut self, _now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
         self.outbox.pop(buf)
     }

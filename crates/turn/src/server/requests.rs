@@ -13,7 +13,7 @@ use super::authentication::{Sender, authenticate};
 use super::config::PermissionRequest;
 use super::policy::embedded;
 use super::{AllocationId, Server};
-use crate::channel::CHANNEL_NUMBERS;
+use crate::channel::UNDERSTOOD_NUMBERS;
 
 /// A request whose sender is known.
 pub(super) struct Request<'m> {
@@ -201,7 +201,7 @@ impl Server {
         ) else {
             return Err(ErrorCode::BAD_REQUEST);
         };
-        if !CHANNEL_NUMBERS.contains(&number) {
+        if !UNDERSTOOD_NUMBERS.contains(&number) {
             return Err(ErrorCode::BAD_REQUEST);
         }
         let own = self.admit(id, request, peer)?;
