@@ -33,14 +33,6 @@ const PROBE_TIMING: Timing = Timing {
     last_wait: PROBE_INTERVAL,
 };
 
-/// Over a reliable transport a request is sent once, and awaited for Ti (RFC 8489 §6.2.2).
-const TCP_TIMING: Timing = Timing {
-    timeout: Duration::from_millis(39_500),
-    max_timeout: Duration::from_millis(39_500),
-    max_requests: 1,
-    last_wait: Duration::from_millis(39_500),
-};
-
 impl Agent {
     /// Appends the check that is due: a triggered one, a repetition, a consent check, or the next in order.
     pub(super) fn transmit_check(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
@@ -233,7 +225,7 @@ impl Agent {
     fn timing_on(&self, path: Path) -> Timing {
         match path.protocol {
             Protocol::Udp => self.config.check_timing,
-            Protocol::Tcp => TCP_TIMING,
+            Protocol::Tcp => Timing::reliable(),
         }
     }
 
