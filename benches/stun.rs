@@ -1,4 +1,5 @@
-//! Reading, verifying and making the check of a browser; what an ICE agent does with it and with data.
+//! What verifying the check of a browser takes, and what an ICE agent does with it and with data. What `stun-crates` measures
+//! beside other crates is not repeated here.
 
 #![allow(
     missing_docs,
@@ -11,26 +12,17 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use antiphon_benches::captured_check;
 use antiphon_crypto::{HashAlgorithm, Provider};
 use antiphon_ice::{Agent, Candidate, Config, Role};
-use antiphon_stun::{Attribute, Message, MessageBuilder, MessageType, TransactionId};
-use antiphon_util::{Path, Received, Rng, Writer};
+use antiphon_stun::Message;
+use antiphon_util::{Path, Received, Rng};
 use criterion::{Criterion, criterion_group, criterion_main};
 
-/// The first request of a browser in the captures, and the password that signs it.
-fn captured() -> (&'static str, Vec<u8>) {
-    let text = include_str!("../crates/stun/tests/data/stun-chromium-firefox.txt");
-    let (password, hex) = text.lines().filter_map(|line| line.split_once(' ')).nth(2).unwrap();
-    let digits = hex.trim().as_bytes().chunks_exact(2);
-    let bytes = digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap());
-    (password, bytes.collect())
-}
-
 fn stun(criterion: &mut Criterion) {
-    let (password, datagram) = captured();
+    let (password, datagram) = captured_check();
     let key = Provider::default().hmac_key(HashAlgorithm::Sha1, password.as_bytes());
     let mut group = criterion.benchmark_group("stun");
-    group.bench_function("parse", |b| b.iter(|| Message::try_from(black_box(&datagram[..])).unwrap()));
     group.bench_function("parse and decode every attribute", |b| {
         b.iter(|| {
             let message = Message::try_from(black_box(&datagram[..])).unwrap();
@@ -39,33 +31,11 @@ fn stun(criterion: &mut Criterion) {
             }
         });
     });
-    group.bench_function("parse and verify", |b| {
-        b.iter(|| {
-            let message = Message::try_from(black_box(&datagram[..])).unwrap();
-            assert!(message.verify_integrity(&key) && message.verify_fingerprint());
-        });
-    });
     let message = Message::try_from(&datagram[..]).unwrap();
     group.bench_function("verify the fingerprint", |b| b.iter(|| black_box(&message).verify_fingerprint()));
     group.bench_function("verify the integrity", |b| b.iter(|| black_box(&message).verify_integrity(&key)));
     group.bench_function("bare HMAC-SHA1 of as many bytes", |b| {
         b.iter(|| key.sign(&[black_box(&datagram[..])]))
-    });
-    let mut buf = Vec::with_capacity(1_500);
-    group.bench_function("build and sign", |b| {
-        b.iter(|| {
-            buf.clear();
-            let mut writer = Writer::new(&mut buf);
-            let id = TransactionId([7; 12]);
-            let mut builder = MessageBuilder::new(&mut writer, MessageType::BINDING_REQUEST, id);
-            builder.attribute(&Attribute::Username(black_box("7f4b5cf0:NaDZ")));
-            builder.attribute(&Attribute::IceControlling(0x5b63_928b_d958_70be));
-            builder.attribute(&Attribute::UseCandidate);
-            builder.attribute(&Attribute::Priority(0x6e7e_32ff));
-            builder.message_integrity(&key);
-            builder.fingerprint();
-            builder.finish().unwrap()
-        });
     });
     group.finish();
 }

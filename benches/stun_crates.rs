@@ -4,6 +4,7 @@
 
 use std::hint::black_box;
 
+use antiphon_benches::captured_check;
 use antiphon_crypto::{HashAlgorithm, HmacKey, Provider};
 use antiphon_util::Writer;
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -12,17 +13,8 @@ const USERNAME: &str = "7f4b5cf0:NaDZ";
 const TIE_BREAKER: u64 = 0x5b63_928b_d958_70be;
 const PRIORITY: u32 = 0x6e7e_32ff;
 
-/// The first request of Chromium in the captures, and the password that signs it.
-fn captured() -> (&'static str, Vec<u8>) {
-    let text = include_str!("../crates/stun/tests/data/stun-chromium-firefox.txt");
-    let (password, hex) = text.lines().filter_map(|line| line.split_once(' ')).nth(2).unwrap();
-    let digits = hex.trim().as_bytes().chunks_exact(2);
-    let bytes = digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap());
-    (password, bytes.collect())
-}
-
 fn parse(criterion: &mut Criterion) {
-    let (_, datagram) = captured();
+    let (_, datagram) = captured_check();
     let mut group = criterion.benchmark_group("parse a check");
     group.bench_function("antiphon", |b| {
         b.iter(|| antiphon_stun::Message::try_from(black_box(&datagram[..])).unwrap());
@@ -43,7 +35,7 @@ fn parse(criterion: &mut Criterion) {
 }
 
 fn verify(criterion: &mut Criterion) {
-    let (password, datagram) = captured();
+    let (password, datagram) = captured_check();
     let key = sha1_key(password);
     let mut group = criterion.benchmark_group("parse and verify a check");
     // What MESSAGE-INTEGRITY and FINGERPRINT cover, hashed with nothing around it.
@@ -93,7 +85,7 @@ fn verify(criterion: &mut Criterion) {
 }
 
 fn build(criterion: &mut Criterion) {
-    let (password, _) = captured();
+    let (password, _) = captured_check();
     let mut group = criterion.benchmark_group("build and sign a check");
     group.bench_function("antiphon", |b| {
         use antiphon_stun::{Attribute, MessageBuilder, MessageType, TransactionId};

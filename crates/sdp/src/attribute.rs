@@ -18,7 +18,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Malformed;
-use crate::words::{BLANKS, Source, Words};
+use crate::words::{Source, Words};
 use crate::{Decimal, MuxCategory, ParseError, Text};
 
 pub use candidate::{Candidate, CandidateExtension, CandidateKind, TcpType, Transport};
@@ -78,13 +78,24 @@ macro_rules! attributes {
                 }
             }
 
-            /// The attribute of this name, unless the name is unknown.
-            fn parse_known(words: &mut Words<'_>, name: &str) -> Option<Result<Self, Malformed>> {
-                Some(match name {
-                    $($value_name => $parse(words).map(Self::$value),)*
-                    $($flag_name => Ok(Self::$flag),)*
-                    _ => return None,
-                })
+            /// `text` is the value, or what stands behind the name where there is none.
+            fn parse_named(source: Source<'_>, name: &str, text: &str, has_value: bool) -> Result<Self, Malformed> {
+                let mut words = Words::new(source, text);
+                match name {
+                    $($value_name => {
+                        let value = $parse(&mut words)?;
+                        words.end()?;
+                        Ok(Self::$value(value))
+                    })*
+                    $($flag_name => {
+                        words.end()?;
+                        if has_value {
+                            return Err(words.expected_here("the end of the line"));
+                        }
+                        Ok(Self::$flag)
+                    })*
+                    _ => Ok(Self::other(source, name, has_value.then_some(text))),
+                }
             }
 
             /// Whether there is no value behind the name.
@@ -218,30 +229,21 @@ impl Attribute {
     }
 
     /// `text` is what stands after `a=`.
+    #[inline]
     pub(crate) fn parse(source: Source<'_>, text: &str) -> Result<Self, Malformed> {
-        let colon = text.bytes().position(|byte| byte == b':');
-        let name = text.get(..colon.unwrap_or(text.len())).unwrap_or_default();
-        let value = colon.and_then(|colon| text.get(colon + 1..));
-        let name = match value {
-            None if source.tolerance.blanks => name.trim_end_matches(BLANKS),
-            _ => name,
-        };
-        if name.is_empty() || name.bytes().any(|byte| matches!(byte, b' ' | b'\t')) {
+        let end = text.bytes().position(|byte| matches!(byte, b':' | b' ' | b'\t')).unwrap_or(text.len());
+        let (name, behind) = text.split_at_checked(end).unwrap_or((text, ""));
+        let value = behind.strip_prefix(':');
+        let is_name = !name.is_empty() && (value.is_some() || source.is_nothing(behind));
+        if !is_name {
             return Err(Malformed::expected(source.buffer, text, "the name of an attribute"));
         }
-        // Where there is no value, the words are those of the empty text behind the name.
-        let mut words = Words::new(source, value.or_else(|| text.get(name.len()..)).unwrap_or_default());
-        match Self::parse_known(&mut words, name) {
-            Some(Ok(attribute)) if words.end().is_ok() && (value.is_none() || !attribute.is_flag()) => {
-                Ok(attribute)
-            }
-            Some(_) if is_ignorable(name) && source.tolerance.malformed_stream_restrictions => {
-                Ok(Self::other(source, name, value))
-            }
-            Some(Ok(_)) => Err(words.expected_here("the end of the line")),
-            Some(Err(malformed)) => Err(malformed),
-            None => Ok(Self::other(source, name, value)),
+        let text = value.unwrap_or(behind);
+        if is_ignorable(name) && source.tolerance.malformed_stream_restrictions {
+            let read = Self::parse_named(source, name, text, value.is_some());
+            return Ok(read.unwrap_or_else(|_| Self::other(source, name, value)));
         }
+        Self::parse_named(source, name, text, value.is_some())
     }
 
     fn other(source: Source<'_>, name: &str, value: Option<&str>) -> Self {

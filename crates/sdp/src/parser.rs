@@ -41,7 +41,7 @@ impl Parser {
     ///
     /// The place and reason of the first line that can't be read, or that is beyond a limit.
     pub fn parse(&self, text: &str) -> Result<Session, ParseError> {
-        if text.len() > self.limits.size.min(text::MAX_SIZE) {
+        if text.len() > self.limits.size {
             return Err(ParseError { line: 1, column: 1, reason: Reason::Limit("bytes") });
         }
         let buffer = Arc::new(text.to_owned());
@@ -81,11 +81,7 @@ impl<'a> Reading<'a> {
             rest = self.next_line(rest)?;
             match self.line.strip_prefix("m=") {
                 Some(value) if self.lines > 1 => session.media.push(self.media(&session, value)?),
-                _ => {
-                    let line = self.line(&session)?;
-                    let Session { section, media } = &mut session;
-                    media.last_mut().map_or(section, |media| &mut media.section).lines.push(line);
-                }
+                _ => self.line(&mut session)?,
             }
         }
         self.check_presence(&session)?;
@@ -128,9 +124,12 @@ impl<'a> Reading<'a> {
             return Err(self.at(rest, Reason::Limit("lines")));
         }
         let tolerance = self.source.tolerance;
-        let (line, following, may_be_bare) = match rest.split_once('\n') {
-            Some((line, following)) => (line, following, tolerance.bare_line_feeds),
-            None => (rest, "", tolerance.missing_last_line_end),
+        let end = memchr::memchr(b'\n', rest.as_bytes());
+        let (line, following) =
+            rest.split_at_checked(end.map_or(rest.len(), |end| end + 1)).unwrap_or((rest, ""));
+        let (line, may_be_bare) = match line.strip_suffix('\n') {
+            Some(line) => (line, tolerance.bare_line_feeds),
+            None => (line, tolerance.missing_last_line_end),
         };
         self.line = line.strip_suffix('\r').unwrap_or(line);
         if self.line.len() > self.limits.line_length {
@@ -151,30 +150,40 @@ impl<'a> Reading<'a> {
         Ok(Media::parsed(self.source.text(self.line), line))
     }
 
-    fn line(&mut self, session: &Session) -> Result<Line, Malformed> {
+    fn line(&mut self, session: &mut Session) -> Result<(), Malformed> {
         if self.lines == 1 && !self.line.starts_with("v=") {
             return Err(self.at(self.line, Reason::Expected("v=0")));
         }
-        let line = Line::parse(self.source, self.line)?;
-        self.check_place(session, line.value()).map_err(|reason| self.at(self.line, reason))?;
-        self.count(line.value()).map_err(|of| self.at(self.line, Reason::Limit(of)))?;
-        Ok(line)
+        let Session { section, media } = session;
+        let is_media = !media.is_empty();
+        let lines = &mut media.last_mut().map_or(section, |media| &mut media.section).lines;
+        lines.push(Line::parse(self.source, self.line)?);
+        let Some((line, before)) = lines.split_last() else { return Ok(()) };
+        self.check_place(before, line.value(), is_media).map_err(|reason| self.at(self.line, reason))?;
+        self.count(line.value()).map_err(|of| self.at(self.line, Reason::Limit(of)))
     }
 
-    fn check_place(&mut self, session: &Session, value: &Value) -> Result<(), Reason> {
-        if matches!(value, Value::Other { .. }) {
-            return Ok(());
+    /// `before` are the lines before this one in its section.
+    fn check_place(&mut self, before: &[Line], value: &Value, is_media: bool) -> Result<(), Reason> {
+        match value {
+            // They may stand in every section, as often as they like, and are last.
+            Value::Attribute(_) => {
+                self.section.last = Some('a');
+                return Ok(());
+            }
+            Value::Other { .. } => return Ok(()),
+            _ => {}
         }
         let kind = value.kind();
         let last = self.section.last.replace(kind);
         let any_order = self.source.tolerance.any_order;
-        if !session.media.is_empty() {
+        if is_media {
             let belongs = if any_order { kind != 'o' && kind != 'v' } else { "icbka".contains(kind) };
             if !belongs {
                 return Err(Reason::Expected("a line of a media section"));
             }
         } else if let Some(name) = once(kind, any_order)
-            && session.section.values().any(|other| other.kind() == kind)
+            && before.iter().any(|other| other.value().kind() == kind)
         {
             return Err(Reason::Repeated(name));
         }

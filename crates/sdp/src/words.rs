@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Malformed;
-use crate::text::{self, Text};
-use crate::{ParseError, Reason, Tolerance};
+use crate::{ParseError, Reason, Text, Tolerance};
 
 /// What values are read from: the text of a whole description and how strictly to read it.
 #[derive(Clone, Copy)]
@@ -20,15 +19,17 @@ impl Source<'_> {
         Text::of(self.buffer, part)
     }
 
+    /// Whether `text` is empty, or blanks that are tolerated.
+    pub(crate) fn is_nothing(&self, text: &str) -> bool {
+        text.is_empty() || self.tolerance.blanks && text.trim_start_matches(BLANKS).is_empty()
+    }
+
     /// Reads a value that stands alone; all of `text` after one of `prefixes`, where it has one.
     pub(crate) fn read_alone<T>(
         text: &str,
         prefixes: &[&str],
         parse: impl FnOnce(&mut Words<'_>) -> Result<T, Malformed>,
     ) -> Result<T, ParseError> {
-        if text.len() > text::MAX_SIZE {
-            return Err(ParseError { line: 1, column: 1, reason: Reason::Limit("bytes") });
-        }
         if let Some(at) = text.find(['\r', '\n', '\0']) {
             return Err(ParseError { line: 1, column: at + 1, reason: Reason::ControlCharacter });
         }
@@ -156,6 +157,14 @@ impl<'a> Iterator for Words<'a> {
         self.at = self.text.len() - rest.len() + length;
         Some(word)
     }
+}
+
+/// What stands before the first `separator`, which is ASCII, and what stands behind it. Words are short, and quicker searched
+/// byte by byte than with the search of `str`.
+#[inline]
+pub(crate) fn split_once(text: &str, separator: u8) -> (&str, Option<&str>) {
+    let at = text.bytes().position(|byte| byte == separator).unwrap_or(text.len());
+    (text.get(..at).unwrap_or_default(), text.get(at + 1..))
 }
 
 /// Digits as a number: the grammar of RFC 8866 §9 knows no sign.

@@ -184,3 +184,27 @@ fn some_deviations_are_never_tolerated() {
         assert!(Parser::strict().parse(&text).is_err(), "{text:?}");
     }
 }
+
+/// Values that run to the end of the line may hold blanks, but neither start nor end with one where blanks aren't tolerated.
+#[test]
+fn a_strict_parser_refuses_values_framed_by_blanks() {
+    for line in [
+        "fmtp:96 minptime=10; useinbandfec=1",
+        "rtcp-fb:96 nack pli",
+        "rtcp-fb:96 unknown kind",
+        "ssrc:1 cname:a b",
+        "extmap:1 urn:x more of it",
+    ] {
+        let parse = |line: &str, parser: Parser| parser.parse(&format!("{STRICT}a={line}\r\n"));
+        assert!(parse(line, Parser::strict()).is_ok(), "{line}");
+        let start = line.find(' ').unwrap();
+        let (front, back) = line.split_at(start);
+        for framed in
+            [format!("{front} {back}"), format!("{front} \t{back}"), format!("{line} "), format!("{line}\t")]
+        {
+            let error = parse(&framed, Parser::strict()).expect_err(&framed);
+            assert_eq!(error.line, 9, "{framed:?}");
+            assert!(parse(&framed, Parser::default()).is_ok(), "{framed:?}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::error::Malformed;
-use crate::words::{Words, number};
+use crate::words::{Words, number, split_once};
 use crate::{Parameters, Section, Text};
 
 /// The encoding behind a payload type (RFC 8866 §6.6).
@@ -43,16 +43,18 @@ impl Rtpmap {
     pub(crate) fn parse(words: &mut Words<'_>) -> Result<Self, Malformed> {
         let payload_type = words.convert(PAYLOAD_TYPE, payload_type)?;
         let word = words.word("an encoding")?;
-        let mut parts = word.splitn(3, '/');
-        let encoding = parts.next().filter(|name| !name.is_empty());
-        let encoding = encoding.ok_or_else(|| words.expected(word, "an encoding"))?;
-        let clock_rate = parts.next().ok_or_else(|| words.expected_here("a slash and a clock rate"))?;
+        let (encoding, behind) = split_once(word, b'/');
+        if encoding.is_empty() {
+            return Err(words.expected(word, "an encoding"));
+        }
+        let behind = behind.ok_or_else(|| words.expected_here("a slash and a clock rate"))?;
+        let (clock_rate, parameters) = split_once(behind, b'/');
         let source = words.source();
         Ok(Self {
             payload_type,
             encoding: source.text(encoding),
             clock_rate: number(clock_rate).ok_or_else(|| words.expected(clock_rate, "a clock rate"))?,
-            parameters: parts.next().map(|part| source.text(part)),
+            parameters: parameters.map(|part| source.text(part)),
         })
     }
 }
@@ -185,9 +187,9 @@ impl Extmap {
 
     pub(crate) fn parse(words: &mut Words<'_>) -> Result<Self, Malformed> {
         let (id, direction) =
-            words.convert("a number and a direction", |word| match word.split_once('/') {
-                None => Some((extension_id(word)?, None)),
-                Some((id, direction)) => Some((extension_id(id)?, Some(Direction::read(direction)?))),
+            words.convert("a number and a direction", |word| match split_once(word, b'/') {
+                (id, None) => Some((extension_id(id)?, None)),
+                (id, Some(direction)) => Some((extension_id(id)?, Some(Direction::read(direction)?))),
             })?;
         let uri = words.text("a URI")?;
         let source = words.source();

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::Text;
 use crate::error::Malformed;
 use crate::keyword::keywords;
-use crate::words::{BLANKS, Words, number};
+use crate::words::{BLANKS, Words, number, split_once};
 
 /// An attribute of one source of the section (RFC 5576 §4.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,14 +28,11 @@ impl Ssrc {
         let ssrc = words.number("a synchronization source of 32 bits")?;
         let attribute = words.rest().ok_or_else(|| words.expected_here("an attribute of the source"))?;
         let source = words.source();
-        let (name, value) = match attribute.split_once(':') {
-            Some((name, value)) => (name, Some(source.text(value))),
-            None => (attribute, None),
-        };
+        let (name, value) = split_once(attribute, b':');
         if name.is_empty() || name.contains(BLANKS) {
             return Err(words.expected(attribute, "the name of an attribute"));
         }
-        Ok(Self { ssrc, attribute: source.text(name), value })
+        Ok(Self { ssrc, attribute: source.text(name), value: value.map(|value| source.text(value)) })
     }
 }
 
