@@ -54,10 +54,15 @@ impl AwaitClientHello {
         let hello = message.read(ClientHello::parse)?;
         let is_cookie_demanded = core.config.cookie == CookieExchange::Demanded;
         match choose_version(core, &hello)? {
-            Version::Dtls13 => {
-                let cookie = is_cookie_demanded.then(|| self.cookie(&hello).to_vec());
-                server13::first_hello(core, &hello, message, cookie)
-            }
+            Version::Dtls13 if !is_cookie_demanded => server13::first_hello(core, &hello, message),
+            Version::Dtls13 => match &hello.extensions.cookie {
+                Some(cookie) => server13::hello_with_cookie(core, &self.cookie_key, &hello, message, cookie)
+                    .map(Server::Dtls13),
+                None => {
+                    server13::demand_cookie(core, &self.cookie_key, &hello, message)?;
+                    Ok(Server::AwaitClientHello(self))
+                }
+            },
             Version::Dtls12 => {
                 let expected = self.cookie(&hello);
                 if is_cookie_demanded && !constant_time_eq(&expected, &hello.cookie) {
@@ -94,3 +99,7 @@ fn choose_version(core: &Core, hello: &ClientHello) -> Result<Version, Handshake
     let common = |version: &Version| core.offers(*version) && is_offered(version);
     Version::ALL.into_iter().find(common).ok_or(HandshakeError::NoCommonVersion)
 }
+
+#[cfg(test)]
+#[path = "server_test.rs"]
+mod tests;

@@ -1,6 +1,7 @@
 //! The server of DTLS 1.3 (RFC 8446 §2, RFC 9147 §5); the drawing stands in `client13`.
 
-use antiphon_crypto::{Group, PeerCertificate, SignatureScheme, constant_time_eq};
+use antiphon_crypto::{Group, HmacKey, PeerCertificate, SignatureScheme};
+use antiphon_util::{Reader, Writer};
 
 use crate::connection::State;
 use crate::core::{Core, scheme_codes};
@@ -85,41 +86,95 @@ fn check_shares(groups: &[u16], shares: &[KeyShare]) -> Result<(), HandshakeErro
     }
 }
 
-/// Answers the first hello: with our flight, or with a HelloRetryRequest where `cookie` is demanded or no share fits.
+/// Answers the first hello of a client whose address is known: with our flight, or with a HelloRetryRequest where no
+/// share fits.
 pub(crate) fn first_hello(
     core: &mut Core,
     hello: &ClientHello,
     message: &Message,
-    cookie: Option<Vec<u8>>,
 ) -> Result<Server, HandshakeError> {
     let choice = Choice::of(core, hello)?;
-    let is_shared = share_of(hello, choice.group).is_some();
-    if is_shared && cookie.is_none() {
+    if share_of(hello, choice.group).is_some() {
         let mut transcript = Transcript::new(Version::Dtls13);
         transcript.add(message);
         return answer(core, hello, choice, transcript).map(Server::Dtls13);
     }
-    let request = ServerHello {
+    let mut transcript = Transcript::after_retry(core.provider(), choice.suite.hash(), message);
+    transcript.add(&send_retry_request(core, &retry_request(choice.suite, Some(choice.group), None)));
+    core.version = Some(Version::Dtls13);
+    let invariant = without_changeable(&message.body)?;
+    Ok(Server::AwaitSecondHello(Box::new(AwaitSecondHello { choice, invariant, transcript })))
+}
+
+/// Answers the first hello of a client that has not proven its address: all that has to be known of it is in the
+/// cookie, and nothing is remembered.
+pub(crate) fn demand_cookie(
+    core: &mut Core,
+    key: &HmacKey,
+    hello: &ClientHello,
+    message: &Message,
+) -> Result<(), HandshakeError> {
+    let choice = Choice::of(core, hello)?;
+    let is_shared = share_of(hello, choice.group).is_some();
+    let mut transcript = Transcript::new(Version::Dtls13);
+    transcript.add(message);
+    let hash = transcript.hash(core.provider(), choice.suite.hash());
+    let cookie =
+        Cookie { suite: choice.suite, group: (!is_shared).then_some(choice.group), hello: hash.to_vec() };
+    let cookie = cookie.seal(key, &without_changeable(&message.body)?);
+    send_retry_request(
+        core,
+        &retry_request(choice.suite, (!is_shared).then_some(choice.group), Some(cookie)),
+    );
+    Ok(())
+}
+
+/// Answers the hello that brings `cookie`.
+pub(crate) fn hello_with_cookie(
+    core: &mut Core,
+    key: &HmacKey,
+    hello: &ClientHello,
+    message: &Message,
+    sealed: &[u8],
+) -> Result<Server13, HandshakeError> {
+    let cookie = Cookie::open(core, key, &without_changeable(&message.body)?, sealed)
+        .ok_or(HandshakeError::IllegalParameter)?;
+    let choice = Choice::of(core, hello)?;
+    if choice.suite != cookie.suite {
+        return Err(HandshakeError::IllegalParameter);
+    }
+    let choice = Choice { group: cookie.group.unwrap_or(choice.group), ..choice };
+    let mut transcript = Transcript::of_hashed_hello(&cookie.hello);
+    let request = retry_request(cookie.suite, cookie.group, Some(sealed.to_vec()));
+    transcript.add(&Message::new(Kind::SERVER_HELLO, 0, |w| request.write(w)));
+    transcript.add(message);
+    core.version = Some(Version::Dtls13);
+    answer(core, hello, choice, transcript)
+}
+
+/// A HelloRetryRequest: for a share of `group`, for a cookie, or both.
+fn retry_request(suite: CipherSuite, group: Option<Group>, cookie: Option<Vec<u8>>) -> ServerHello {
+    ServerHello {
         version: DTLS_1_2,
         random: RETRY_RANDOM,
         session_id: Vec::new(),
-        cipher_suite: choice.suite.code(),
+        cipher_suite: suite.code(),
         compression_method: 0,
         extensions: Extensions {
             supported_versions: Some(vec![DTLS_1_3]),
-            key_shares: (!is_shared)
-                .then(|| vec![KeyShare { group: group_code(choice.group), value: Vec::new() }]),
-            cookie: cookie.clone(),
+            key_shares: group.map(|group| vec![KeyShare { group: group_code(group), value: Vec::new() }]),
+            cookie,
             ..Extensions::default()
         },
-    };
-    let mut transcript = Transcript::after_retry(core.provider(), choice.suite.hash(), message);
-    // RFC 9147 §5.8.1: the client repeats its hello, and we answer each time.
+    }
+}
+
+/// RFC 9147 §5.8.1: the client repeats its hello, and we answer each time.
+fn send_retry_request(core: &mut Core, request: &ServerHello) -> Message {
+    let message = core.message(Kind::SERVER_HELLO, |w| request.write(w));
     core.flight.begin(Repetition::OnDemand);
-    core.send(&mut transcript, Kind::SERVER_HELLO, |w| request.write(w));
-    core.version = Some(Version::Dtls13);
-    let invariant = without_changeable(&message.body)?;
-    Ok(Server::AwaitSecondHello(Box::new(AwaitSecondHello { choice, cookie, invariant, transcript })))
+    core.flight.push(message.clone(), 0);
+    message
 }
 
 fn share_of(hello: &ClientHello, group: Group) -> Option<&[u8]> {
@@ -127,23 +182,56 @@ fn share_of(hello: &ClientHello, group: Group) -> Option<&[u8]> {
     shares.find(|share| share.group == group_code(group)).map(|share| share.value.as_slice())
 }
 
+/// What a cookie says of the first hello (RFC 8446 §4.2.2), sealed together with what must not change between the two.
+///
+/// ```text
+/// cipher suite (2) | group asked for, or 0 (2) | hash of the first hello | HMAC (32)
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+struct Cookie {
+    suite: CipherSuite,
+    group: Option<Group>,
+    hello: Vec<u8>,
+}
+
+impl Cookie {
+    fn seal(&self, key: &HmacKey, invariant: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes);
+        writer.u16(self.suite.code());
+        writer.u16(self.group.map_or(0, group_code));
+        writer.bytes(&self.hello);
+        let tag = key.sign(&[&bytes, invariant]);
+        bytes.extend_from_slice(&tag);
+        bytes
+    }
+
+    fn open(core: &Core, key: &HmacKey, invariant: &[u8], sealed: &[u8]) -> Option<Self> {
+        let (bytes, tag) = sealed.split_at_checked(sealed.len().checked_sub(32)?)?;
+        if !key.verify(&[bytes, invariant], tag) {
+            return None;
+        }
+        let mut reader = Reader::new(bytes);
+        let (suite, group) = (reader.u16().ok()?, reader.u16().ok()?);
+        let suite = core.suites(Version::Dtls13).find(|known| known.code() == suite)?;
+        Some(Self { suite, group: core.group_of_code(Version::Dtls13, group), hello: reader.rest().to_vec() })
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct AwaitSecondHello {
     choice: Choice,
-    cookie: Option<Vec<u8>>,
     /// What must not change of the hello.
     invariant: Vec<u8>,
     transcript: Transcript,
 }
 
 impl AwaitSecondHello {
-    /// RFC 8446 §4.1.2: the same hello but for its share and its cookie.
+    /// RFC 8446 §4.1.2: the same hello but for its share; no cookie was asked for.
     pub(crate) fn client_hello(self, core: &mut Core, message: &Message) -> Result<Server13, HandshakeError> {
-        let Self { choice, cookie, invariant, mut transcript } = self;
+        let Self { choice, invariant, mut transcript } = self;
         let hello = message.read(ClientHello::parse)?;
-        let brought = hello.extensions.cookie.as_deref().unwrap_or_default();
-        let is_cookie_right = constant_time_eq(cookie.as_deref().unwrap_or_default(), brought);
-        if !is_cookie_right || without_changeable(&message.body)? != invariant {
+        if hello.extensions.cookie.is_some() || without_changeable(&message.body)? != invariant {
             return Err(HandshakeError::IllegalParameter);
         }
         // RFC 8446 §4.2.8: after a request for a group its share stands alone.

@@ -26,9 +26,13 @@ impl Transcript {
     pub(crate) fn after_retry(provider: Provider, hash: HashAlgorithm, hello: &Message) -> Self {
         let mut first = Self::new(Version::Dtls13);
         first.add(hello);
-        let body = first.hash(provider, hash).to_vec();
+        Self::of_hashed_hello(&first.hash(provider, hash))
+    }
+
+    /// The same, of a first hello of which only the hash is known.
+    pub(crate) fn of_hashed_hello(hash: &[u8]) -> Self {
         let mut transcript = Self::new(Version::Dtls13);
-        transcript.add(&Message { kind: Kind::MESSAGE_HASH, sequence: 0, body });
+        transcript.add(&Message { kind: Kind::MESSAGE_HASH, sequence: 0, body: hash.to_vec() });
         transcript
     }
 
