@@ -33,10 +33,12 @@ impl Side {
     }
 }
 
-/// The master secret, ready to derive from.
+/// The master secret. It is kept as such: a key made of it takes twenty times the memory, and is needed a few times only.
 #[derive(Debug)]
 pub(crate) struct MasterSecret {
-    prf: HmacKey,
+    provider: Provider,
+    hash: HashAlgorithm,
+    secret: Secret,
     randoms: Randoms,
 }
 
@@ -54,13 +56,17 @@ impl MasterSecret {
         expand(&provider.hmac_key(hash, premaster), b"extended master secret", &[session_hash], &mut master);
         let master = Secret::new(master);
         log.write("CLIENT_RANDOM", &master);
-        Self { prf: provider.hmac_key(hash, &master), randoms }
+        Self { provider, hash, secret: master, randoms }
     }
 
     /// A master secret from a key log.
     #[cfg(test)]
     pub(crate) fn from_log(provider: Provider, hash: HashAlgorithm, master: &[u8], randoms: Randoms) -> Self {
-        Self { prf: provider.hmac_key(hash, master), randoms }
+        Self { provider, hash, secret: Secret::new(master.to_vec()), randoms }
+    }
+
+    fn key(&self) -> HmacKey {
+        self.provider.hmac_key(self.hash, &self.secret)
     }
 
     /// RFC 5246 §7.4.9.
@@ -70,21 +76,16 @@ impl MasterSecret {
             Side::Server => b"server finished",
         };
         let mut verify_data = [0; VERIFY_DATA_LEN];
-        expand(&self.prf, label, &[transcript_hash], &mut verify_data);
+        expand(&self.key(), label, &[transcript_hash], &mut verify_data);
         verify_data
     }
 
     /// The keys of epoch 1 for the end on `side` (RFC 5246 §6.3); `None` where the provider refuses them.
-    pub(crate) fn keys(
-        &self,
-        provider: Provider,
-        suite: CipherSuite,
-        side: Side,
-    ) -> Option<(Sealer, Opener)> {
+    pub(crate) fn keys(&self, suite: CipherSuite, side: Side) -> Option<(Sealer, Opener)> {
         let algorithm = suite.aead();
         let (key_len, iv_len) = (algorithm.key_len(), Protection::iv_len(algorithm));
         let mut block = vec![0; 2 * (key_len + iv_len)];
-        expand(&self.prf, b"key expansion", &[&self.randoms.server, &self.randoms.client], &mut block);
+        expand(&self.key(), b"key expansion", &[&self.randoms.server, &self.randoms.client], &mut block);
         let block = Secret::new(block);
         let (client_key, rest) = block.split_at_checked(key_len)?;
         let (server_key, rest) = rest.split_at_checked(key_len)?;
@@ -95,17 +96,17 @@ impl MasterSecret {
             Side::Client => (client, server),
             Side::Server => (server, client),
         };
-        Some((Sealer::new(provider, 1, &ours).ok()?, Opener::new(provider, &theirs).ok()?))
+        Some((Sealer::new(self.provider, 1, &ours).ok()?, Opener::new(self.provider, &theirs).ok()?))
     }
 
     /// RFC 5705 §4.
     pub(crate) fn export(&self, label: &[u8], context: Option<&[u8]>, out: &mut [u8]) {
         let Randoms { client, server } = &self.randoms;
         match context {
-            None => expand(&self.prf, label, &[client, server], out),
+            None => expand(&self.key(), label, &[client, server], out),
             Some(context) => {
                 let len = u16::try_from(context.len()).unwrap_or(u16::MAX).to_be_bytes();
-                expand(&self.prf, label, &[client, server, &len, context], out);
+                expand(&self.key(), label, &[client, server, &len, context], out);
             }
         }
     }
