@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use antiphon_crypto::{Certificate, HashAlgorithm, Provider};
-use antiphon_dtls::{Config, Connection, CookieExchange};
+use antiphon_dtls::{Config, Connection, CookieExchange, KeyUpdate, Version};
 use antiphon_util::Rng;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -48,22 +48,49 @@ enum Action {
         from_server: bool,
         plaintext: Vec<u8>,
     },
+    UpdateKeys {
+        server: bool,
+        both: bool,
+    },
     Close {
         server: bool,
     },
+}
+
+/// What one end speaks.
+#[derive(Arbitrary, Debug, Clone, Copy)]
+enum Versions {
+    Both,
+    Newest,
+    Older,
+}
+
+/// What differs between the ends.
+#[derive(Arbitrary, Debug)]
+struct Side {
+    versions: Versions,
+    connection_id: Option<[u8; 3]>,
 }
 
 #[derive(Arbitrary, Debug)]
 struct Plan {
     demands_cookie: bool,
     datagram_size: u16,
+    client: Side,
+    server: Side,
     actions: Vec<Action>,
 }
 
-fn config(plan: &Plan) -> Config {
+fn config(plan: &Plan, side: &Side) -> Config {
     let announced = vec![CERTIFICATE.fingerprint(HashAlgorithm::Sha256)];
     let mut config = Config::for_webrtc(Provider::default(), CERTIFICATE.clone(), announced);
     config.max_datagram_size = plan.datagram_size.into();
+    config.versions = match side.versions {
+        Versions::Both => Version::ALL.to_vec(),
+        Versions::Newest => vec![Version::Dtls13],
+        Versions::Older => vec![Version::Dtls12],
+    };
+    config.connection_id = side.connection_id.map(Vec::from);
     if plan.demands_cookie {
         config.cookie = CookieExchange::Demanded;
     }
@@ -137,6 +164,10 @@ impl Run {
                     self.under_way.push((1 - from, record));
                 }
             }
+            Action::UpdateKeys { server, both } => {
+                let update = if both { KeyUpdate::Both } else { KeyUpdate::Own };
+                self.ends[usize::from(server)].update_keys(update);
+            }
             Action::Close { server } => self.ends[usize::from(server)].close(self.now),
             _ => {}
         }
@@ -148,8 +179,8 @@ fuzz_target!(|plan: Plan| {
     let mut run = Run {
         now,
         ends: [
-            Connection::client(config(&plan), Rng::from_test_seed(1)),
-            Connection::server(config(&plan), Rng::from_test_seed(2)),
+            Connection::client(config(&plan, &plan.client), Rng::from_test_seed(1)),
+            Connection::server(config(&plan, &plan.server), Rng::from_test_seed(2)),
         ],
         under_way: Vec::new(),
         sent: [Vec::new(), Vec::new()],
