@@ -31,16 +31,24 @@ pub enum Chromium {}
 impl Chromium {
     /// Starts a browser that shows the page of the interop peer.
     pub async fn start() -> Result<Remote<Browser>> {
-        Browser::with_page(&make()).await.map(Remote::new)
+        Browser::with_page(&make(capabilities)).await.map(Remote::new)
+    }
+
+    /// Starts a browser whose DTLS handshake rides in checks where the peer agrees.
+    pub async fn start_with_handshake_in_checks() -> Result<Remote<Browser>> {
+        let capabilities = |profile: &Path| {
+            with_arguments(profile, &["--force-fieldtrials=WebRTC-IceHandshakeDtls/Enabled/"])
+        };
+        Browser::with_page(&make(capabilities)).await.map(Remote::new)
     }
 
     /// Starts a browser that shows `url`.
     pub async fn open(url: &str) -> Result<Browser> {
-        Browser::open(&make(), url).await
+        Browser::open(&make(capabilities), url).await
     }
 }
 
-fn make() -> Make {
+fn make(capabilities: fn(&Path) -> Value) -> Make {
     Make {
         name: "Chromium",
         driver: std::env::var("ANTIPHON_CHROMEDRIVER").unwrap_or_else(|_| "chromedriver".into()),
@@ -56,8 +64,12 @@ fn port(line: &str) -> Option<u16> {
 }
 
 fn capabilities(profile: &Path) -> Value {
+    with_arguments(profile, &[])
+}
+
+fn with_arguments(profile: &Path, more: &[&str]) -> Value {
     let program = std::env::var("ANTIPHON_CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".into());
-    let mut arguments: Vec<_> = ARGUMENTS.map(str::to_owned).to_vec();
+    let mut arguments: Vec<_> = ARGUMENTS.iter().chain(more).map(|argument| (*argument).to_owned()).collect();
     arguments.push(format!("--user-data-dir={}", profile.display()));
     json!({"goog:chromeOptions": {"binary": program, "args": arguments}})
 }

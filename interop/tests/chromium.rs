@@ -163,3 +163,16 @@ async fn dtls_1_3_with_an_offering_browser() -> Result<()> {
     scenarios::dtls_version(&mut browser, Offerer::Remote, "FEFC").await?;
     browser.quit().await
 }
+
+#[tokio::test]
+async fn the_handshake_rides_in_checks_of_both() -> Result<()> {
+    if left_out("chromium") {
+        return Ok(());
+    }
+    for offerer in [Offerer::Antiphon, Offerer::Remote] {
+        let mut browser = Chromium::start_with_handshake_in_checks().await?;
+        scenarios::handshake_in_checks(&mut browser, offerer).await?;
+        browser.quit().await?;
+    }
+    Ok(())
+}

@@ -174,6 +174,19 @@ impl Connection {
         }
     }
 
+    /// Begins the timers anew, for a path with this round-trip time, where that is known: a handshake that was started while
+    /// something else carried and repeated its datagrams goes on over a path. Until then
+    /// [`handle_timeout`](Self::handle_timeout) need not be called.
+    pub fn restart_timers(&mut self, now: Instant, round_trip_time: Option<Duration>) {
+        let timing = self.core.config.timing;
+        let timeout = self.core.flight.set_round_trip_time(&timing, round_trip_time);
+        for (timer, after) in [(Timer::Retransmission, timeout), (Timer::Deadline, timing.deadline)] {
+            if self.timers.is_set(timer) {
+                self.timers.set(timer, now + after);
+            }
+        }
+    }
+
     /// Tells that time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(timer) = self.timers.expired(now) {

@@ -85,21 +85,34 @@ pub(crate) struct Flight {
 impl Flight {
     /// An empty flight, with the timers for a path with this round-trip time.
     pub(crate) fn new(timing: &Timing, round_trip_time: Option<Duration>) -> Self {
-        let timeout = match round_trip_time {
-            Some(time) => time.saturating_mul(3) / 2,
-            None => timing.initial,
-        };
-        let timeout = timeout.max(timing.minimum);
-        Self {
+        let mut flight = Self {
             items: Vec::new(),
             repetition: Repetition::OnDemand,
             cursor: (0, 0),
             records: VecDeque::new(),
-            timeout,
-            first_timeout: timeout,
-            greatest_timeout: timing.maximum.max(timeout),
+            timeout: Duration::ZERO,
+            first_timeout: Duration::ZERO,
+            greatest_timeout: Duration::ZERO,
             sent: None,
-        }
+        };
+        flight.set_round_trip_time(timing, round_trip_time);
+        flight
+    }
+
+    /// Sets the timers for a path with this round-trip time; gives the first one.
+    pub(crate) fn set_round_trip_time(
+        &mut self,
+        timing: &Timing,
+        round_trip_time: Option<Duration>,
+    ) -> Duration {
+        let timeout = match round_trip_time {
+            Some(time) => time.saturating_mul(3) / 2,
+            None => timing.initial,
+        };
+        self.first_timeout = timeout.max(timing.minimum);
+        self.timeout = self.first_timeout;
+        self.greatest_timeout = timing.maximum.max(self.first_timeout);
+        self.first_timeout
     }
 
     /// Forgets the last flight, which has been answered, and begins a new one.

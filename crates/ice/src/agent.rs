@@ -2,6 +2,7 @@
 
 mod checking;
 mod connections;
+mod embedding;
 mod pairing;
 mod receiving;
 mod restarting;
@@ -20,6 +21,7 @@ use crate::candidate::{Candidate, CandidateKind, TcpType};
 use crate::checklist::{Checklist, Pair};
 use crate::config::{Config, Role, TransportPolicy};
 use crate::credentials::Credentials;
+use crate::embedding::Embedding;
 use crate::event::{AddCandidateError, DropReason, Event};
 use crate::gather::Gatherer;
 use crate::responses::Responses;
@@ -46,6 +48,7 @@ pub struct Agent {
     checklist: Checklist,
     validated: ValidatedPaths,
     responses: Responses,
+    embedding: Embedding,
     schedule: Schedule,
     drops: Tally<DropReason>,
     selected: Option<Path>,
@@ -150,6 +153,7 @@ impl Agent {
             checklist: Checklist::new(config.limits.pairs),
             validated: ValidatedPaths::default(),
             responses: Responses::new(config.limits.queued_responses, config.limits.errors_per_second),
+            embedding: Embedding::new(config.embeds, config.limits),
             schedule: Schedule::default(),
             drops: Tally::new(),
             selected: None,
@@ -333,7 +337,9 @@ impl Agent {
             return None;
         }
         let former = self.former.as_ref().map(|former| &former.local.key);
-        if let Some(transmit) = self.responses.poll_transmit(&self.local.key, former, buf) {
+        if let Some(transmit) =
+            self.responses.poll_transmit(&self.local.key, former, &mut self.embedding, buf)
+        {
             return Some(transmit);
         }
         if self.schedule.due.is_none_or(|due| now < due) {

@@ -78,6 +78,8 @@ pub struct Config {
     /// Whether a better pair that turns up after a nomination is nominated in its place, where the peer agrees
     /// ([`Agent::set_remote_renomination`](crate::Agent::set_remote_renomination)).
     pub renomination: bool,
+    /// Whether datagrams ride in checks ([`Agent::embed`](crate::Agent::embed)) where the peer agrees.
+    pub embeds: bool,
     /// Which local addresses are used.
     pub local_addresses: AddressPolicy,
     /// Which addresses of the peer's are used, signalled or learned from its checks.
@@ -126,6 +128,7 @@ impl Config {
             role,
             lite: false,
             renomination: false,
+            embeds: false,
             local_addresses: AddressPolicy::default(),
             remote_addresses: AddressPolicy::default(),
             transport_policy: TransportPolicy::All,
@@ -194,6 +197,10 @@ pub struct Limits {
     pub local_addresses: usize,
     /// STUN servers; not under the peer's control.
     pub stun_servers: usize,
+    /// Datagrams that came in checks and wait to be taken.
+    pub embedded_datagrams: usize,
+    /// Bytes of datagrams that ride in checks to an IP address since a check to it was answered.
+    pub unanswered_bytes: usize,
     /// Characters of a user name fragment or password (RFC 8839 §5.4).
     pub credential_len: usize,
 }
@@ -209,6 +216,8 @@ impl Default for Limits {
             errors_per_second: 10,
             local_addresses: 32,
             stun_servers: 8,
+            embedded_datagrams: 16,
+            unanswered_bytes: 8_192,
             credential_len: 256,
         }
     }

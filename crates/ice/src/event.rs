@@ -64,6 +64,8 @@ pub enum DropReason {
     ResponseLimit,
     /// [`Limits::errors_per_second`](crate::Limits::errors_per_second) is reached.
     ErrorLimit,
+    /// [`Limits::embedded_datagrams`](crate::Limits::embedded_datagrams) is reached.
+    EmbeddedLimit,
 }
 
 /// Why a remote candidate is not used; nothing has changed.

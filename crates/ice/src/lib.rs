@@ -11,6 +11,9 @@
 //! One agent serves one component of one data stream: everything of a connection shares it (BUNDLE, rtcp-mux).
 //! Names of `.local` are resolved and published by [`Mdns`], which the owner drives beside the agent.
 //!
+//! Where both ends agree, datagrams of the layer above ride in checks and their answers before there is a path
+//! ([`Agent::embed`]), and are given only out of those that prove to be the peer's.
+//!
 //! There is no TURN here: a relayed address is one more local address, whose datagrams the owner carries through the relay.
 //! Not here either: sockets, name resolution.
 //!
@@ -63,6 +66,7 @@ mod checklist;
 mod config;
 mod consent;
 mod credentials;
+mod embedding;
 mod event;
 mod gather;
 mod interfaces;
@@ -82,6 +86,7 @@ pub use budget::CheckBudget;
 pub use candidate::{Candidate, CandidateKind, TcpType};
 pub use config::{AddressRewrite, Config, Limits, Role, TransportPolicy};
 pub use credentials::Credentials;
+pub use embedding::EmbeddedDatagrams;
 pub use event::{AddCandidateError, DropReason, Event};
 pub use interfaces::{InterfaceAddress, gathering_addresses};
 pub use mdns::{MDNS_PORT, Mdns, MdnsDestination, MdnsEvent, MdnsLimits, ResolveError};

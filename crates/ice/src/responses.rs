@@ -7,6 +7,8 @@ use antiphon_crypto::HmacKey;
 use antiphon_stun::{Attribute, AttributeType, ErrorCode, MessageBuilder, MessageType, TransactionId};
 use antiphon_util::{Path, Transmit, Writer};
 
+use crate::embedding::Embedding;
+
 /// An answer to be sent; it is built when its turn comes.
 #[derive(Debug)]
 pub(crate) struct Response {
@@ -71,17 +73,19 @@ impl Responses {
         self.queue.clear();
     }
 
-    /// Appends the next answer to `buf`, signed with `key`, or with that of the session before.
+    /// Appends the next answer to `buf`, signed with `key`, or with that of the session before; what is to be embedded rides in
+    /// those of the present one.
     pub(crate) fn poll_transmit(
         &mut self,
         key: &HmacKey,
         former: Option<&HmacKey>,
+        embedding: &mut Embedding,
         buf: &mut Vec<u8>,
     ) -> Option<Transmit> {
         while let Some(response) = self.queue.pop_front() {
             let start = buf.len();
             let Some(key) = (if response.is_former { former } else { Some(key) }) else { continue };
-            match response.write(key, buf) {
+            match response.write(key, embedding, buf) {
                 Ok(len) => return Some(Transmit { path: response.path, ecn: None, len, segment_size: None }),
                 Err(_) => buf.truncate(start),
             }
@@ -102,7 +106,12 @@ impl ErrorRate {
 }
 
 impl Response {
-    fn write(&self, key: &HmacKey, buf: &mut Vec<u8>) -> Result<usize, antiphon_stun::TooLong> {
+    fn write(
+        &self,
+        key: &HmacKey,
+        embedding: &mut Embedding,
+        buf: &mut Vec<u8>,
+    ) -> Result<usize, antiphon_stun::TooLong> {
         let kind = match self.answer {
             Answer::Success => MessageType::BINDING_SUCCESS,
             _ => MessageType::BINDING_ERROR,
@@ -110,7 +119,13 @@ impl Response {
         let mut writer = Writer::new(buf);
         let mut builder = MessageBuilder::new(&mut writer, kind, self.id);
         match &self.answer {
-            Answer::Success => builder.attribute(&Attribute::XorMappedAddress(self.path.remote)),
+            Answer::Success => {
+                builder.attribute(&Attribute::XorMappedAddress(self.path.remote));
+                if !self.is_former {
+                    let load = embedding.load(self.path.remote.ip(), 0);
+                    embedding.write(load, &mut builder);
+                }
+            }
             Answer::Unsigned(error) | Answer::Error(error) => {
                 builder.attribute(&Attribute::ErrorCode(*error))
             }

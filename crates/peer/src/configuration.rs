@@ -34,6 +34,9 @@ pub struct IceConfiguration {
     pub lite: bool,
     /// Whether a better path that turns up later is used, where the peer agrees; default not.
     pub renomination: bool,
+    /// Whether the handshake of DTLS rides in checks where the peer agrees (SPED, draft-hancke-webrtc-sped), which saves a
+    /// round trip; default yes.
+    pub embed_dtls: bool,
     /// Which local addresses are used; default all.
     pub local_addresses: AddressPolicy,
     /// Which addresses of the peer's are used; default all.
@@ -59,6 +62,7 @@ impl Default for IceConfiguration {
             candidate_pool_size: 0,
             lite: false,
             renomination: false,
+            embed_dtls: true,
             local_addresses: AddressPolicy::default(),
             remote_addresses: AddressPolicy::default(),
             address_rewrites: Vec::new(),

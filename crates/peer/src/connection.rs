@@ -13,7 +13,7 @@ use antiphon_util::{Path, Protocol, Received, Rng, Tally, Transmit};
 use crate::channels::{Channels, Context};
 use crate::names::Names;
 use crate::negotiation::Negotiation;
-use crate::section::Parameters;
+use crate::section::{EMBEDDING, Parameters};
 use crate::state::connection_state;
 use crate::transport::Transport;
 use crate::{
@@ -104,6 +104,7 @@ impl PeerConnection {
             max_message_size: limits.message_size as u64,
             ice_lite: ice.lite,
             ice_renomination: ice.renomination,
+            embedding: EMBEDDING.into_iter().filter(|_| ice.embed_dtls).collect(),
         };
         let is_pooled = ice.candidate_pool_size > 0;
         Ok(Self {
@@ -296,6 +297,7 @@ impl PeerConnection {
             channels_closed: self.channels.closed,
             selected_path: self.transport.ice.selected_path(),
             round_trip_time: self.transport.ice.round_trip_time(),
+            embedded: self.transport.ice.embedded_datagrams(),
             sctp: self.transport.association.as_ref().map(sctp::Association::statistics),
             drops: self.drops.iter().collect(),
         }

@@ -404,7 +404,9 @@ impl Negotiation {
 
     fn answer(&self, offer: &Description) -> Result<Session, InvalidLineError> {
         let mut sections = Vec::new();
-        let parameters = self.parameters(self.is_restarted_by_remote());
+        let mut parameters = self.parameters(self.is_restarted_by_remote());
+        let offered = offer.data.as_ref().map_or(&[][..], |data| &data.embedding);
+        parameters.embedding.retain(|option| offered.contains(option));
         let mut bundled = None;
         for (index, media) in offer.session.media.iter().enumerate() {
             sections.push(match offer.data.as_ref().filter(|data| data.index == index) {

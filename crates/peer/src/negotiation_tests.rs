@@ -4,6 +4,7 @@ use antiphon_ice::Credentials;
 
 use super::*;
 use crate::ErrorName;
+use crate::section::EMBEDDING;
 
 fn negotiation(ufrag: &str) -> Negotiation {
     let digest = vec![format!("{:02X}", ufrag.as_bytes()[0]); 32].join(":");
@@ -14,6 +15,7 @@ fn negotiation(ufrag: &str) -> Negotiation {
         max_message_size: 262_144,
         ice_lite: false,
         ice_renomination: false,
+        embedding: EMBEDDING.to_vec(),
     };
     Negotiation::new(parameters, 42, sdp::Limits::default())
 }
@@ -53,7 +55,7 @@ fn an_offer_has_one_data_section() {
             "c=IN IP4 0.0.0.0",
             "a=ice-ufrag:aaaa",
             "a=ice-pwd:pppppppppppppppppppppppp",
-            "a=ice-options:trickle ice2",
+            "a=ice-options:trickle ice2 sped googspedv1",
             "a=setup:actpass",
             "a=mid:0",
             "a=sctp-port:5000",
@@ -279,4 +281,21 @@ fn a_closed_connection_refuses_everything() {
     assert_eq!(a.create_answer().unwrap_err(), CreateDescriptionError::Closed);
     assert_eq!(a.set_local(None).unwrap_err(), SetDescriptionError::Closed);
     assert_eq!(a.set_remote(&offer).unwrap_err(), SetDescriptionError::Closed);
+}
+
+#[test]
+fn an_answer_embeds_the_handshake_only_as_it_was_offered() {
+    let offer = offerer().create_offer().unwrap();
+    for (offered, answered) in [
+        ("trickle ice2 sped googspedv1", "trickle ice2 sped googspedv1"),
+        ("trickle googspedv1", "trickle ice2 googspedv1"),
+        ("sped other", "trickle ice2 sped"),
+        ("trickle ice2 spedx", "trickle ice2"),
+    ] {
+        let mut answerer = negotiation("bbbb");
+        let sdp = offer.sdp.replace("trickle ice2 sped googspedv1", offered);
+        answerer.set_remote(&SessionDescription { sdp, ..offer.clone() }).unwrap();
+        let answer = answerer.create_answer().unwrap().sdp;
+        assert!(answer.contains(&format!("a=ice-options:{answered}\r\n")), "{answer}");
+    }
 }

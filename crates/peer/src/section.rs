@@ -23,6 +23,8 @@ pub(crate) struct Parameters {
     pub(crate) max_message_size: u64,
     pub(crate) ice_lite: bool,
     pub(crate) ice_renomination: bool,
+    /// The ICE options by which we say that the handshake may ride in checks: in an answer some of those that were offered.
+    pub(crate) embedding: Vec<&'static str>,
 }
 
 /// A data section as it stands in a description, with what it takes from the session and from its bundle.
@@ -41,7 +43,13 @@ pub(crate) struct DataSection {
     pub(crate) max_message_size: u64,
     pub(crate) ice_lite: bool,
     pub(crate) ice_renomination: bool,
+    /// The ICE options by which it says that the handshake may ride in checks.
+    pub(crate) embedding: Vec<&'static str>,
 }
+
+/// The ICE options by which a peer says that the handshake of DTLS may ride in checks: that of draft-hancke-webrtc-sped and
+/// that of libwebrtc.
+pub(crate) const EMBEDDING: [&str; 2] = ["sped", "googspedv1"];
 
 /// The ICE option by which a peer says that it follows from one nominated pair to another.
 const RENOMINATION: &str = "renomination";
@@ -76,6 +84,9 @@ impl DataSection {
             .find_map(|section| section.setup())
             .filter(|setup| *setup != Setup::HoldConn)
             .ok_or(InvalidSection::Setup)?;
+        let has_option = |wanted: &str| {
+            sources.iter().any(|section| section.ice_options().iter().any(|option| *option == wanted))
+        };
         Ok(Self {
             index,
             mid: media.section.mid().map(Into::into),
@@ -86,9 +97,8 @@ impl DataSection {
             sctp_port: media.section.sctp_port().unwrap_or(5000),
             max_message_size: media.section.max_message_size().unwrap_or(DEFAULT_MAX_MESSAGE_SIZE),
             ice_lite: session.section.has("ice-lite"),
-            ice_renomination: sources
-                .iter()
-                .any(|section| section.ice_options().iter().any(|option| *option == RENOMINATION)),
+            ice_renomination: has_option(RENOMINATION),
+            embedding: EMBEDDING.into_iter().filter(|option| has_option(option)).collect(),
         })
     }
 }
@@ -148,6 +158,7 @@ pub(crate) fn data_media(parameters: &Parameters, shape: &Shape) -> Result<Media
         true => MediaLine::new("application", 9, "DTLS/SCTP", &[&port.to_string()]),
     };
     let options = ["trickle", "ice2"].into_iter().chain(parameters.ice_renomination.then_some(RENOMINATION));
+    let options = options.chain(parameters.embedding.iter().copied());
     let sctp = match shape.legacy {
         false => Attribute::SctpPort(port),
         true => Attribute::SctpMap(sdp::SctpMap {

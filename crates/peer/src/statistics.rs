@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use antiphon_ice::EmbeddedDatagrams;
 use antiphon_util::Path;
 
 /// Why something that was received had no effect in this layer; the layers below count their own reasons.
@@ -61,6 +62,8 @@ pub struct Statistics {
     pub selected_path: Option<Path>,
     /// Round-trip time of that path, by ICE.
     pub round_trip_time: Option<Duration>,
+    /// Datagrams of the DTLS handshake that rode in checks.
+    pub embedded: EmbeddedDatagrams,
     /// Of the SCTP association.
     pub sctp: Option<antiphon_sctp::Statistics>,
     /// What was dropped in this layer, by reason.

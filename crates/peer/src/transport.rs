@@ -23,6 +23,10 @@ const EARLY_DATAGRAM_SIZE: usize = 2_048;
 /// its own first timer (RFC 6347 §4.2.4.1).
 const CREDIBLE_ROUND_TRIP: Duration = Duration::from_millis(600);
 
+/// Bytes of a datagram of the handshake that rides in a check: with what the check needs it stays within the path's MTU.
+/// Browsers have the same.
+const EMBEDDED_SIZE: usize = 900;
+
 /// Offered even where there is only data: some peers, aiortc among them, end a handshake that agrees on none. RFC 8827
 /// §6.5 requires the last.
 const SRTP_PROFILES: [SrtpProfile; 3] =
@@ -63,6 +67,8 @@ pub(crate) struct Transport {
     pub(crate) association: Option<Association>,
     /// A sealed datagram that was too long for the run before.
     held: Vec<u8>,
+    /// Datagrams of the handshake that rode in checks and were not named before there was a path.
+    pub(crate) unnamed: VecDeque<Vec<u8>>,
     /// What is still to be sent after the end, and where to.
     farewell: Option<(Path, VecDeque<Vec<u8>>)>,
     pub(crate) traffic: Traffic,
@@ -87,6 +93,7 @@ impl Transport {
         config.consent_expiry = consent.expiry;
         config.lite = ice.lite;
         config.renomination = ice.renomination;
+        config.embeds = ice.embed_dtls;
         config.transport_policy = ice.transport_policy;
         config.local_addresses = ice.local_addresses.clone();
         config.remote_addresses = ice.remote_addresses.clone();
@@ -101,6 +108,7 @@ impl Transport {
             dtls_state: DtlsState::New,
             association: None,
             held: Vec::new(),
+            unnamed: VecDeque::new(),
             farewell: None,
             traffic: Traffic::default(),
             provider,
@@ -117,6 +125,11 @@ impl Transport {
     /// size of messages.
     pub(crate) fn negotiate(&mut self, now: Instant, remote: &DataSection, role: DtlsRole, rng: &mut Rng) {
         self.ice.set_remote_renomination(remote.ice_renomination);
+        if remote.embedding.is_empty() {
+            self.ice.close_embedding();
+        } else {
+            self.ice.agree_embedding();
+        }
         self.ice.set_remote_credentials(now, remote.credentials.clone());
         let max_outgoing = self.max_outgoing_message(remote.max_message_size);
         if let Some(association) = &mut self.association {
@@ -150,14 +163,21 @@ impl Transport {
         self.association = Some(Association::new(config, rng.fork()));
     }
 
-    /// Starts DTLS once there is a path, then hands it what came before.
+    /// Starts DTLS once there is a path, or at once where checks carry it; then hands it what came before.
     pub(crate) fn start(&mut self, now: Instant, drops: &mut Tally<DropReason>) {
-        let (Some(dtls), Some(_), DtlsState::New) =
-            (&mut self.dtls, self.ice.selected_path(), self.dtls_state)
-        else {
+        let has_path = self.ice.selected_path().is_some();
+        if has_path {
+            self.leave_checks(now);
+        }
+        let round_trip_time = self.round_trip_time();
+        let (Some(dtls), DtlsState::New) = (&mut self.dtls, self.dtls_state) else { return };
+        if !has_path && !self.ice.is_embedding() {
             return;
-        };
-        dtls.start(now, self.ice.round_trip_time().filter(|measured| *measured < CREDIBLE_ROUND_TRIP));
+        }
+        if !has_path {
+            dtls.set_max_datagram_size(self.limits.datagram_size.min(EMBEDDED_SIZE));
+        }
+        dtls.start(now, round_trip_time);
         self.change_state(DtlsState::Connecting);
         for mut datagram in std::mem::take(&mut self.early) {
             self.handle_secure(now, &mut datagram, drops);
@@ -173,12 +193,20 @@ impl Transport {
     ) {
         self.traffic.datagrams_received += 1;
         self.traffic.bytes_received += received.datagram.len() as u64;
-        let Some(validated) = self.ice.handle_receive(now, received) else { return };
-        self.handle_validated(now, validated, drops);
+        match self.ice.handle_receive(now, received).map(Validated::into_datagram) {
+            Some(datagram) => {
+                self.ice.note_received(datagram);
+                self.handle_validated(now, datagram, drops);
+            }
+            None => {
+                while let Some(mut datagram) = self.ice.poll_embedded() {
+                    self.handle_validated(now, &mut datagram, drops);
+                }
+            }
+        }
     }
 
-    fn handle_validated(&mut self, now: Instant, validated: Validated<'_>, drops: &mut Tally<DropReason>) {
-        let datagram = validated.into_datagram();
+    fn handle_validated(&mut self, now: Instant, datagram: &mut [u8], drops: &mut Tally<DropReason>) {
         match datagram.first() {
             Some(20..=63) if matches!(self.dtls_state, DtlsState::Connecting | DtlsState::Connected) => {
                 self.handle_secure(now, datagram, drops);
@@ -238,7 +266,7 @@ impl Transport {
         if self.farewell.is_some() {
             return;
         }
-        if let Some(dtls) = &mut self.dtls {
+        if let Some(dtls) = self.dtls.as_mut().filter(|_| !self.ice.is_embedding()) {
             dtls.handle_timeout(now);
         }
         if let Some(association) = &mut self.association {
@@ -250,7 +278,9 @@ impl Transport {
         if self.farewell.is_some() {
             return None;
         }
-        let dtls = self.dtls.as_ref().and_then(Connection::poll_timeout);
+        // Checks carry the handshake, and repeat it.
+        let dtls = self.dtls.as_ref().filter(|_| !self.ice.is_embedding());
+        let dtls = dtls.and_then(Connection::poll_timeout);
         let association = self.association.as_ref().and_then(Association::poll_timeout);
         [self.ice.poll_timeout(), dtls, association].into_iter().flatten().min()
     }
@@ -270,10 +300,17 @@ impl Transport {
             buf.extend_from_slice(&datagram);
             return Some(Transmit { path: *path, ecn: None, len: datagram.len(), segment_size: None });
         }
+        if self.ice.is_embedding() {
+            self.embed_flight(now);
+        }
         if let Some(transmit) = self.ice.poll_transmit(now, buf) {
             return Some(transmit);
         }
         let path = self.ice.selected_path()?;
+        if let Some(datagram) = self.unnamed.pop_front() {
+            buf.extend_from_slice(&datagram);
+            return Some(Transmit { path, ecn: None, len: datagram.len(), segment_size: None });
+        }
         let dtls = self.dtls.as_mut()?;
         if let Some(len) = dtls.poll_transmit(now, buf) {
             return Some(Transmit { path, ecn: None, len, segment_size: None });
@@ -314,6 +351,7 @@ impl Transport {
             }
         }
         self.early.clear();
+        self.unnamed.clear();
         self.ice.close();
         if self.dtls_state != DtlsState::Failed {
             self.change_state(DtlsState::Closed);
@@ -323,6 +361,39 @@ impl Transport {
             datagrams.clear();
         }
         self.farewell = Some((path.unwrap_or(nowhere), datagrams));
+    }
+
+    /// Hands the checks what DTLS has to send.
+    fn embed_flight(&mut self, now: Instant) {
+        let Some(dtls) = &mut self.dtls else { return };
+        let mut flight = Vec::new();
+        let mut datagram = Vec::new();
+        while dtls.poll_transmit(now, &mut datagram).is_some() {
+            flight.push(std::mem::take(&mut datagram));
+        }
+        if !flight.is_empty() {
+            self.ice.embed(flight);
+        }
+    }
+
+    /// There is a path: what rode in checks goes over it, and when the handshake is over nothing rides in them any more.
+    fn leave_checks(&mut self, now: Instant) {
+        if self.ice.is_embedding() {
+            self.embed_flight(now);
+            self.unnamed = self.ice.end_embedding().into();
+            let round_trip_time = self.round_trip_time();
+            if let Some(dtls) = &mut self.dtls {
+                dtls.set_max_datagram_size(self.limits.datagram_size);
+                dtls.restart_timers(now, round_trip_time);
+            }
+        }
+        if !matches!(self.dtls_state, DtlsState::New | DtlsState::Connecting) {
+            self.ice.close_embedding();
+        }
+    }
+
+    fn round_trip_time(&self) -> Option<Duration> {
+        self.ice.round_trip_time().filter(|measured| *measured < CREDIBLE_ROUND_TRIP)
     }
 
     /// Nothing carries the association any more; what was received can still be read.

@@ -138,6 +138,6 @@ fn renomination_is_offered_where_it_is_wanted() {
         let mut net = Net::with_ice(IceConfiguration { renomination, ..plain() }, plain());
         net.connect();
         let offer = net.a().pc.local_description().unwrap().sdp;
-        assert_eq!(offer.contains("a=ice-options:trickle ice2 renomination\r\n"), renomination);
+        assert_eq!(offer.contains("a=ice-options:trickle ice2 renomination "), renomination);
     }
 }

@@ -2,6 +2,8 @@
 
 use antiphon_util::{ParseError, Reader, Writer};
 
+use crate::crc32;
+
 /// Bytes of a text of fewer than 128 characters, as received (RFC 8489 §14.9).
 pub(crate) const TEXT_LIMIT: usize = 763;
 
@@ -103,6 +105,16 @@ impl<'a> AttributeTypes<'a> {
 pub struct DtlsAcks<'a>(pub(crate) &'a [u8]);
 
 impl<'a> DtlsAcks<'a> {
+    /// Of the CRC-32 of each datagram, big-endian.
+    pub fn new(checksums: &'a [[u8; 4]]) -> Self {
+        Self(checksums.as_flattened())
+    }
+
+    /// The CRC-32 that stands for `datagram`.
+    pub fn checksum(datagram: &[u8]) -> u32 {
+        crc32(datagram)
+    }
+
     /// The CRC-32 of each datagram.
     pub fn iter(&self) -> impl Iterator<Item = u32> + use<'a> {
         self.0.as_chunks().0.iter().map(|bytes| u32::from_be_bytes(*bytes))

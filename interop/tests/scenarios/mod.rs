@@ -121,6 +121,29 @@ pub(crate) async fn dtls_version(
     Ok(())
 }
 
+/// The handshake rides in checks.
+#[allow(dead_code, reason = "not every peer does it")]
+pub(crate) async fn handshake_in_checks(remote: &mut Remote<impl Driver>, offerer: Offerer) -> Result<()> {
+    let connection = antiphon().await?;
+    let ours = connection.create_data_channel("ours", labelled(""))?;
+    remote.create_channel("theirs", &ChannelInit::default()).await?;
+    connect(&connection, remote, offerer).await?;
+    let description = connection.remote_description().context("a remote description")?;
+    assert!(
+        description.sdp.contains(" sped") || description.sdp.contains(" googspedv1"),
+        "{}",
+        description.sdp
+    );
+    remote.wait_channel("ours", "open").await?;
+    remote.echo().await?;
+    soon("sending", ours.send(message(&Payload::text(10)))).await??;
+    expect(&ours, &[Payload::text(10)]).await?;
+    let embedded = connection.statistics().embedded;
+    assert!(embedded.sent > 0 && embedded.received > 0, "{embedded:?}");
+    connection.close();
+    Ok(())
+}
+
 /// Sixteen channels at once, half of them made by each end, each with ids of its maker's kind.
 pub(crate) async fn sixteen_channels(remote: &mut Remote<impl Driver>, offerer: Offerer) -> Result<()> {
     let connection = antiphon().await?;

@@ -10,6 +10,7 @@ use antiphon_util::{Path, Protocol, Transmit, Writer};
 use super::{Agent, RemoteAccess};
 use crate::checklist::{Check, Pair, PairState, Valid};
 use crate::config::Role;
+use crate::embedding::Load;
 use crate::event::DropReason;
 
 /// A request that is about to be sent.
@@ -46,7 +47,9 @@ impl Agent {
             .or_else(|| self.start_consent_check(now))
             .or_else(|| self.start_ordinary(now))?;
         self.count_request(now, request);
-        self.transmit_request(request, self.remote.access.as_ref()?, buf)
+        let access = self.remote.access.as_ref()?;
+        let load = self.embedding.load(request.path.remote.ip(), access.username.len());
+        self.transmit_request(request, access, load, buf)
     }
 
     fn count_request(&mut self, now: Instant, request: Request) {
@@ -58,15 +61,16 @@ impl Agent {
         }
     }
 
-    /// Appends a check that is made with `access`.
+    /// Appends a check that is made with `access` and carries `load`.
     pub(super) fn transmit_request(
         &self,
         request: Request,
         access: &RemoteAccess,
+        load: Load,
         buf: &mut Vec<u8>,
     ) -> Option<Transmit> {
         let start = buf.len();
-        match self.write_check(request, access, buf) {
+        match self.write_check(request, access, load, buf) {
             Ok(len) => Some(Transmit { path: request.path, ecn: None, len, segment_size: None }),
             Err(TooLong) => {
                 buf.truncate(start);
@@ -244,6 +248,7 @@ impl Agent {
         &self,
         request: Request,
         access: &RemoteAccess,
+        load: Load,
         buf: &mut Vec<u8>,
     ) -> Result<usize, TooLong> {
         let base = self.gatherer.base_of(request.path).ok_or(TooLong)?;
@@ -261,6 +266,7 @@ impl Agent {
             }
         }
         builder.attribute(&Attribute::Priority(base.reflexive_priority));
+        self.embedding.write(load, &mut builder);
         builder.message_integrity(&access.key);
         builder.fingerprint();
         builder.finish()

@@ -130,6 +130,7 @@ impl Agent {
                 return false;
             }
         }
+        self.take_embedded(message);
         self.respond(now, path, message.id(), Answer::Success);
         if self.remote.access.is_some() {
             self.follow_check(now, path, check.priority, check.nomination);
@@ -179,6 +180,12 @@ impl Agent {
         }
         let priority = priority.ok_or(Answer::Error(ErrorCode::BAD_REQUEST))?;
         Ok(InboundCheck { remote_ufrag, priority, nomination, claim, is_former })
+    }
+
+    fn take_embedded(&mut self, message: &Message<'_>) {
+        if let Err(reason) = self.embedding.take(message) {
+            self.drop_datagram(reason);
+        }
     }
 
     /// Queues an answer, within the bounds of errors a second and of answers in all.
@@ -295,6 +302,9 @@ impl Agent {
             self.drop_datagram(DropReason::BadResponseIntegrity);
             return false;
         }
+        if asked == path && message.kind() == MessageType::BINDING_SUCCESS {
+            self.take_embedded(message);
+        }
         let outcome = self.read_response(now, asked, path, message);
         match outcome {
             None => {}
@@ -367,6 +377,7 @@ impl Agent {
         let Some(pair) = self.checklist.find_mut(path) else { return };
         trace!(?path, nomination = number, "check answered");
         self.config.budget.answered(path.remote.ip(), check.transaction.requests());
+        self.embedding.answered(path.remote.ip());
         let sent = check.transaction.first_sent().filter(|_| check.transaction.requests() == 1);
         pair.counters.answered(now, sent);
         if pair.valid().is_none() {

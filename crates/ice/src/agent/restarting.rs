@@ -11,6 +11,7 @@ use super::{Agent, LocalSide, RemoteSide, Schedule};
 use crate::checklist::Pair;
 use crate::config::Role;
 use crate::credentials::Credentials;
+use crate::embedding::Load;
 use crate::event::{DropReason, Event};
 use crate::state::{GatheringState, IceState};
 
@@ -155,7 +156,7 @@ impl Agent {
         let id = tag.id(rng);
         valid.consent.sent(now, id, period, rng);
         let access = self.former.as_ref()?.remote.access.as_ref()?;
-        self.transmit_request(Request { path, id, role, nomination: None }, access, buf)
+        self.transmit_request(Request { path, id, role, nomination: None }, access, Load::Nothing, buf)
     }
 
     /// Takes the answer to a consent check of the pair before the restart; `None` where it answers none of those.

@@ -10,6 +10,7 @@
 mod browser;
 mod changing;
 mod connecting;
+mod embedding;
 mod hostile;
 mod lab;
 mod lite;

@@ -70,11 +70,15 @@ impl Peer {
     }
 
     pub fn with_ice(seed: u64, address: SocketAddr, limits: Limits, ice: IceConfiguration) -> Self {
+        Self::configured(seed, address, Configuration { limits, ice, ..Configuration::default() })
+    }
+
+    pub fn configured(seed: u64, address: SocketAddr, configuration: Configuration) -> Self {
         static CERTIFICATE: OnceLock<[Arc<Certificate>; 2]> = OnceLock::new();
         let generate = || Arc::new(Certificate::generate(Provider::default()).unwrap());
         let certificates = CERTIFICATE.get_or_init(|| [generate(), generate()]);
         let certificate = Some(Arc::clone(&certificates[usize::from(seed.is_multiple_of(2))]));
-        let configuration = Configuration { certificate, limits, ice, ..Configuration::default() };
+        let configuration = Configuration { certificate, ..configuration };
         let mut pc = PeerConnection::new(origin(), configuration, Rng::from_test_seed(seed).array()).unwrap();
         pc.add_local_address(origin(), address);
         pc.end_of_local_addresses(origin());
@@ -133,6 +137,13 @@ impl Net {
         let peer = |seed, of, ice| Peer::with_ice(seed, address(of), Limits::default(), ice);
         let a = simulation.add_node(peer(2, 1, a_ice), &[address(1).ip()]);
         let b = simulation.add_node(peer(3, 2, b_ice), &[address(2).ip()]);
+        Self { simulation, a, b }
+    }
+
+    pub fn configured(seed: u64, link: Link, a: Configuration, b: Configuration) -> Self {
+        let mut simulation = Simulation::new(seed, link);
+        let a = simulation.add_node(Peer::configured(2 * seed, address(1), a), &[address(1).ip()]);
+        let b = simulation.add_node(Peer::configured(2 * seed + 1, address(2), b), &[address(2).ip()]);
         Self { simulation, a, b }
     }
 
