@@ -18,7 +18,7 @@ use crate::{CookieExchange, HandshakeError, Version};
 pub(crate) enum Server {
     AwaitClientHello(AwaitClientHello),
     AwaitSecondHello(Box<AwaitSecondHello>),
-    Dtls12(Server12),
+    Dtls12(Box<Server12>),
     Dtls13(Server13),
 }
 
@@ -76,7 +76,7 @@ impl AwaitClientHello {
                 core.version = Some(Version::Dtls12);
                 let mut transcript = Transcript::new(Version::Dtls12);
                 transcript.add(message);
-                server12::client_hello(core, &hello, transcript).map(Server::Dtls12)
+                server12::client_hello(core, &hello, transcript).map(|state| Server::Dtls12(Box::new(state)))
             }
         }
     }

@@ -40,7 +40,7 @@ impl Server12 {
             (Server12::AwaitFinished(state), Kind::FINISHED) => return state.finished(core, message),
             _ => return Err(HandshakeError::UnexpectedMessage),
         };
-        Ok(State::Server(Server::Dtls12(next)))
+        Ok(State::Server(Server::Dtls12(Box::new(next))))
     }
 }
 
