@@ -234,7 +234,9 @@ impl Attribute {
         let end = text.bytes().position(|byte| matches!(byte, b':' | b' ' | b'\t')).unwrap_or(text.len());
         let (name, behind) = text.split_at_checked(end).unwrap_or((text, ""));
         let value = behind.strip_prefix(':');
-        let is_name = !name.is_empty() && (value.is_some() || source.is_nothing(behind));
+        // No token has an equals sign (RFC 8866 §9), and a name like a line could not be read back.
+        let is_name =
+            !name.is_empty() && !name.starts_with("a=") && (value.is_some() || source.is_nothing(behind));
         if !is_name {
             return Err(Malformed::expected(source.buffer, text, "the name of an attribute"));
         }

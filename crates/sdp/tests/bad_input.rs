@@ -44,6 +44,7 @@ fn errors_name_line_column_and_reason() {
         (format!("{HEAD}m=audio 99999 RTP/AVP 0\r\n"), 5, 9, Reason::Expected("a port")),
         (format!("{HEAD}m=audio 9 RTP/AVP\r\n"), 5, 18, Reason::Expected("a format")),
         (format!("{HEAD}a=mid:\r\n"), 5, 7, Reason::Expected("an identification tag")),
+        (format!("{HEAD}a=a=mid:0\r\n"), 5, 3, Reason::Expected("the name of an attribute")),
         (format!("{HEAD}a=x\0y\r\n"), 5, 4, Reason::ControlCharacter),
         (format!("{HEAD}a=x\ry\r\n"), 5, 4, Reason::ControlCharacter),
         (format!("{HEAD}o=- 1 1 IN IP4 127.0.0.1\r\n"), 5, 1, Reason::Repeated("o=")),
