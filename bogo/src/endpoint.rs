@@ -15,8 +15,11 @@ use crate::flags::{Flags, Verification};
 const INITIAL_TIMEOUT: Duration = Duration::from_millis(400);
 const MAXIMUM_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Time after which a handshake has failed: the runner's thirteenth timer, and those before it.
-const DEADLINE: Duration = Duration::from_millis(102_000 + 5 * 60_000);
+/// The timer of a client's last flight after which the runner expects it to give up.
+const LAST_TIMER: u32 = 13;
+
+/// The runner asks no server to give up.
+const DEADLINE_OF_SERVERS: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Bytes of a handshake message, unless a case says otherwise, and how many pieces the runner cuts them into.
 const MESSAGE_SIZE: usize = 100 * 1024;
@@ -53,11 +56,13 @@ fn config(flags: &Flags, provider: Provider) -> Result<Config, Failure> {
     config.limits.message_size = flags.max_message_size.unwrap_or(MESSAGE_SIZE);
     config.limits.reassembly_bytes = 2 * MESSAGE_SIZE;
     config.limits.pieces = PIECES;
+    let initial = flags.initial_timeout.unwrap_or(INITIAL_TIMEOUT);
+    let timers = (0..LAST_TIMER).map(|doublings| (initial * 2u32.pow(doublings)).min(MAXIMUM_TIMEOUT));
     config.timing = Timing {
-        initial: flags.initial_timeout.unwrap_or(INITIAL_TIMEOUT),
+        initial,
         minimum: Duration::from_millis(1),
         maximum: MAXIMUM_TIMEOUT,
-        deadline: DEADLINE,
+        deadline: if flags.is_server { DEADLINE_OF_SERVERS } else { timers.sum() },
     };
     Ok(config)
 }

@@ -145,9 +145,10 @@ impl Case {
                     return Err(Failure::failed(format_args!("timer after {due:?}, not {expected:?}")));
                 }
             }
-            Frame::Mtu(_) | Frame::InitialTimeout(_) => {
-                return Err(Failure::Unimplemented(format!("{frame:?}")));
+            Frame::Mtu(size) => {
+                self.connection.set_max_datagram_size(size.try_into().unwrap_or(usize::MAX));
             }
+            Frame::InitialTimeout(_) => return Err(Failure::Unimplemented(format!("{frame:?}"))),
         }
         self.flush()?;
         Ok(true)

@@ -35,11 +35,6 @@ impl Acks {
         *self = Self::default();
     }
 
-    /// Forgets the records of epochs before `epoch`.
-    pub(crate) fn forget_before(&mut self, epoch: u64) {
-        self.numbers.retain(|number| number.epoch >= epoch);
-    }
-
     /// The numbers to tell, in rising order, at most `limit` of them.
     pub(crate) fn take_due(&mut self, limit: usize) -> Vec<RecordNumber> {
         self.is_due = false;

@@ -237,6 +237,7 @@ impl AwaitServerHello {
         let mut transcript = Transcript::after_retry(core.provider(), suite.hash(), &self.message);
         transcript.add(message);
         self.retry = Some(Retry { suite, transcript });
+        core.version = Some(Version::Dtls13);
         core.writing.know_1_3();
         self.send_again(core);
         Ok(())

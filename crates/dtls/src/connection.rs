@@ -17,7 +17,7 @@ use crate::handshake13::DATA_EPOCH;
 use crate::message::Fragment;
 use crate::reassembly::Reassembly;
 use crate::record::legacy::HEADER_LEN;
-use crate::record::{ContentType, MAX_OVERHEAD, Sealer};
+use crate::record::{ContentType, MAX_OVERHEAD, Opener, Sealer};
 use crate::registry::DTLS_1_2;
 use crate::secrets::Side;
 use crate::server::Server;
@@ -25,6 +25,9 @@ use crate::{CipherSuite, Config, PeerAuthentication, SrtpProfile, Version};
 
 /// Least size of our datagrams: every record of the handshake makes progress in it.
 const MIN_DATAGRAM_SIZE: usize = 256;
+
+/// How long the peer's keys before the newest are kept: twice the maximum segment lifetime of two minutes (RFC 9147 §5.8.1).
+const OLD_KEYS_LIFETIME: Duration = Duration::from_secs(4 * 60);
 
 /// What happened to a connection; each at most once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +100,8 @@ pub(crate) enum Timer {
     Acknowledgement,
     /// The handshake has failed, or, once connected, our last flight is not repeated any more.
     Deadline,
+    /// The peer's keys before the newest have served.
+    OldKeys,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -196,10 +201,11 @@ impl Connection {
                     self.core.flight.repeat_after_timeout();
                 }
                 Timer::Acknowledgement => self.core.acks.demand(),
-                Timer::Deadline if self.is_connected() => {
-                    self.timers.clear();
+                Timer::Deadline if self.has_heard_since_handshake() => {
+                    self.timers.stop(Timer::Retransmission);
                     self.core.flight.clear();
                 }
+                Timer::OldKeys => self.core.retire_old_openers(),
                 Timer::Deadline => {
                     self.end(CloseReason::Timeout { unauthenticated_alert: self.unauthenticated_alert });
                 }
@@ -223,9 +229,6 @@ impl Connection {
             let room = size.saturating_sub(self.core.writing.overhead(epoch));
             let numbers = self.core.acks.take_due(acks::capacity(room));
             self.core.writing.write(ContentType::Ack, epoch, DTLS_1_2, buf, |w| acks::write(&numbers, w));
-            if self.is_connected() {
-                self.core.acks.forget_before(DATA_EPOCH);
-            }
         } else if let Some(due) = self.core.flight.write_datagram(now, &mut self.core.writing, size, buf) {
             self.timers.set(Timer::Retransmission, due);
             if !self.timers.is_set(Timer::Deadline) {
@@ -379,16 +382,31 @@ impl Connection {
     }
 
     /// The handshake has finished. In 1.3 the client's last flight still waits for its acknowledgement.
-    pub(crate) fn connected(&mut self) {
+    pub(crate) fn connected(&mut self, now: Instant) {
         if self.core.flight.is_awaiting() {
             self.timers.stop(Timer::Acknowledgement);
         } else {
             self.timers.clear();
         }
         if self.core.version == Some(Version::Dtls12) {
-            self.reassembly = Reassembly::new(self.core.config.limits);
+            self.reassembly.forget_held();
         }
+        self.keep_old_keys(now);
         self.events.push_back(Event::Connected);
+    }
+
+    /// Keeps the peer's keys before the newest for a while: what they sealed may come late, or again because our
+    /// acknowledgement of it was lost (RFC 9147 §4.2.1, §5.8.1).
+    pub(crate) fn keep_old_keys(&mut self, now: Instant) {
+        if self.core.openers.len() > 1 {
+            self.timers.set(Timer::OldKeys, now + OLD_KEYS_LIFETIME);
+        }
+    }
+
+    /// Whether anything of the peer has come since the handshake finished here, be it the acknowledgement of our last flight.
+    fn has_heard_since_handshake(&self) -> bool {
+        let has_served = |opener: &Opener| opener.epoch() != DATA_EPOCH || opener.has_opened();
+        self.is_connected() && self.core.openers.last().is_some_and(has_served)
     }
 
     pub(crate) fn fail(&mut self, error: HandshakeError) {

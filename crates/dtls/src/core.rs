@@ -30,8 +30,8 @@ pub(crate) struct Core {
     pub(crate) version: Option<Version>,
     /// The epoch in which handshake messages and alerts leave.
     pub(crate) write_epoch: u64,
-    /// The message_seq of our next handshake message.
-    pub(crate) next_sequence: u16,
+    /// The message_seq of our next handshake message; 65,536 once all are used up.
+    pub(crate) next_sequence: u32,
     pub(crate) acks: Acks,
     /// The id that the peer wants in what it receives; empty where none was agreed.
     pub(crate) remote_connection_id: Vec<u8>,
@@ -83,8 +83,8 @@ impl Core {
 
     /// Our next handshake message.
     pub(crate) fn message(&mut self, kind: Kind, write: impl FnOnce(&mut Writer<'_>)) -> Message {
-        let message = Message::new(kind, self.next_sequence, write);
-        self.next_sequence = self.next_sequence.saturating_add(1);
+        let message = Message::new(kind, self.next_sequence as u16, write);
+        self.next_sequence += 1;
         message
     }
 
@@ -208,6 +208,13 @@ impl Core {
             self.local_connection_id_len = ours.len();
             self.remote_connection_id = theirs.clone();
         }
+    }
+
+    /// Forgets the peer's keys before the newest.
+    pub(crate) fn retire_old_openers(&mut self) {
+        let surplus = self.openers.len().saturating_sub(1);
+        self.openers.drain(..surplus);
+        self.openers.shrink_to_fit();
     }
 
     pub(crate) fn has_connection_ids(&self) -> bool {

@@ -57,8 +57,9 @@ pub enum CloseReason {
     /// The handshake failed on our side.
     #[error("handshake failed: {0}")]
     Handshake(#[from] HandshakeError),
-    /// The handshake did not finish in time. An alert that came before the keys proves nothing and ends nothing, but the
-    /// last one tells what may have been wrong.
+    /// The handshake did not finish in time, or nothing came of the peer behind it, not even the acknowledgement of our last
+    /// flight. An alert that came before the keys proves nothing and ends nothing, but the last one tells what may have been
+    /// wrong.
     #[error("handshake timed out")]
     Timeout {
         /// The last alert that arrived without protection.
@@ -126,6 +127,9 @@ pub enum HandshakeError {
     /// The peer asked for another cookie too often.
     #[error("too many cookie requests")]
     TooManyCookieRequests,
+    /// A record of the peer holds more than 2¹⁴ bytes.
+    #[error("record overflow")]
+    RecordOverflow,
     /// The provider failed.
     #[error("internal error")]
     Internal,
@@ -150,6 +154,7 @@ impl HandshakeError {
             HandshakeError::NoCommonParameters
             | HandshakeError::NoExtendedMasterSecret
             | HandshakeError::NoCertificate => Alert::HANDSHAKE_FAILURE,
+            HandshakeError::RecordOverflow => Alert::RECORD_OVERFLOW,
             HandshakeError::Internal => Alert::INTERNAL_ERROR,
         }
     }
@@ -186,8 +191,6 @@ pub enum DropReason {
     MisplacedFragment,
     /// It arrived before its keys and the limit on such records is reached.
     TooEarly,
-    /// It is authentic and holds more than a record may.
-    Overflow,
     /// It names another connection.
     ConnectionId,
     /// It is an acknowledgement that cannot be read, or that nothing vouches for.

@@ -192,9 +192,9 @@ impl Flight {
         self.repetition == Repetition::Timed && !self.items.is_empty()
     }
 
-    /// The first timer.
-    pub(crate) fn first_timeout(&self) -> Duration {
-        self.first_timeout
+    /// The timer that runs, or the first one where none does.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Whether nothing of it is left to send.

@@ -1,7 +1,9 @@
 //! New keys for a connection of 1.3 (RFC 8446 §4.6.3, RFC 9147 §8).
 //!
-//! Ours are in use once the peer has acknowledged our KeyUpdate; the peer's old ones are kept until it updates again, for
-//! what was overtaken.
+//! Ours are in use once the peer has acknowledged our KeyUpdate; the peer's old ones are kept for a while, and at most until it
+//! updates again, for what was overtaken.
+
+use std::time::Instant;
 
 use crate::HandshakeError;
 use crate::connection::{Connection, State};
@@ -15,7 +17,7 @@ impl Connection {
     pub(crate) fn begin_key_update(&mut self, is_peer_asked: bool) {
         let State::Connected(session) = &mut self.state else { return };
         let Secrets::Dtls13(secrets) = &mut session.secrets else { return };
-        if secrets.next.is_some() || self.core.next_sequence == u16::MAX {
+        if secrets.next.is_some() || self.core.next_sequence > u16::MAX.into() {
             return;
         }
         if self.core.flight.is_awaiting() {
@@ -56,7 +58,12 @@ impl Connection {
     }
 
     /// The peer seals with new keys behind this message, which came in `epoch`.
-    pub(crate) fn handle_key_update(&mut self, epoch: u64, message: &Message) -> Result<(), HandshakeError> {
+    pub(crate) fn handle_key_update(
+        &mut self,
+        now: Instant,
+        epoch: u64,
+        message: &Message,
+    ) -> Result<(), HandshakeError> {
         let is_asked = match message.read(|reader| reader.u8())? {
             0 => false,
             1 => true,
@@ -73,6 +80,7 @@ impl Connection {
         let opener = secrets.theirs.opener(provider, epoch + 1).ok_or(HandshakeError::Internal)?;
         self.core.openers.retain(|opener| opener.epoch() == epoch);
         self.core.openers.push(Opener::Unified(opener));
+        self.keep_old_keys(now);
         if is_asked {
             self.begin_key_update(false);
         }

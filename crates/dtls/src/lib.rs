@@ -80,6 +80,8 @@ mod server;
 mod server12;
 mod server13;
 mod transcript;
+#[cfg(test)]
+mod violations_test;
 
 pub use config::{Config, CookieExchange, Limits, PeerAuthentication, Timing};
 pub use connection::{Connection, Event, KeyUpdate, Plaintext};

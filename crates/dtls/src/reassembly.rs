@@ -22,7 +22,8 @@ pub(crate) enum Insertion {
 #[derive(Debug)]
 pub(crate) struct Reassembly {
     limits: Limits,
-    next: u16,
+    /// The message_seq of the awaited message; 65,536 once all have come.
+    next: u32,
     slots: VecDeque<Option<Partial>>,
 }
 
@@ -32,9 +33,11 @@ impl Reassembly {
     }
 
     pub(crate) fn insert(&mut self, fragment: &Fragment<'_>) -> Insertion {
-        let Some(ahead) = fragment.sequence.checked_sub(self.next).map(usize::from) else {
-            return Insertion::Repeated(self.next - 1 - fragment.sequence);
+        let sequence = u32::from(fragment.sequence);
+        let Some(ahead) = sequence.checked_sub(self.next) else {
+            return Insertion::Repeated((self.next - 1 - sequence) as u16);
         };
+        let ahead = ahead as usize;
         if ahead >= self.limits.messages || fragment.length > self.limits.message_size {
             return Insertion::Refused;
         }
@@ -58,15 +61,19 @@ impl Reassembly {
     pub(crate) fn take_next(&mut self) -> Option<Message> {
         let whole = self.slots.front()?.as_ref().is_some_and(Partial::is_whole);
         let partial = if whole { self.slots.pop_front()?? } else { return None };
-        let sequence = self.next;
-        // A handshake has a dozen messages; a peer that sends 65,536 gets no further.
-        self.next = self.next.checked_add(1)?;
+        let sequence = self.next as u16;
+        self.next += 1;
         Some(Message { kind: partial.kind, sequence, body: partial.body })
     }
 
     /// Whether the fragment is of a message that was handed out before.
     pub(crate) fn is_repeated(&self, fragment: &Fragment<'_>) -> bool {
-        fragment.sequence < self.next
+        u32::from(fragment.sequence) < self.next
+    }
+
+    /// Whether anything is held of a message whose kind `is_meant`.
+    pub(crate) fn holds(&self, is_meant: impl Fn(Kind) -> bool) -> bool {
+        self.slots.iter().flatten().any(|partial| is_meant(partial.kind))
     }
 
     /// Forgets what was held of the messages ahead, and of the awaited one.
@@ -164,6 +171,16 @@ mod tests {
             assert_eq!(message.body, BODY, "seed {seed}");
             assert_eq!(reassembly.insert(&fragment(0, 0..5)), Insertion::Repeated(0));
         }
+    }
+
+    #[test]
+    fn the_last_message_number_is_the_last() {
+        let mut reassembly = Reassembly { next: u16::MAX.into(), ..Reassembly::new(Limits::default()) };
+        assert_eq!(reassembly.insert(&fragment(u16::MAX, 0..1_000)), Insertion::Held);
+        assert_eq!(reassembly.take_next().map(|message| message.sequence), Some(u16::MAX));
+        assert_eq!(reassembly.insert(&fragment(u16::MAX, 0..1_000)), Insertion::Repeated(0));
+        assert_eq!(reassembly.insert(&fragment(0, 0..1_000)), Insertion::Repeated(u16::MAX));
+        assert_eq!(reassembly.take_next(), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::connection::{Connection, FATAL, Plaintext, State, Timer, WARNING};
 use crate::error::{Alert, CloseReason, DropReason, HandshakeError};
 use crate::handshake13::{DATA_EPOCH, HANDSHAKE_EPOCH};
-use crate::message::{Fragment, Kind};
+use crate::message::{Fragment, Kind, Message};
 use crate::reassembly::Insertion;
 use crate::record::legacy::HEADER_LEN;
 use crate::record::{self, ContentType, Header, OpenError, Opened, RecordHeader, RecordNumber};
@@ -133,12 +133,13 @@ impl Connection {
             Ok(opened) => opened,
             Err(error) => {
                 let is_limit_reached = opener.forged() >= INTEGRITY_LIMIT;
-                self.drop(match error {
-                    OpenError::Replayed => DropReason::Replayed,
-                    OpenError::Forged => DropReason::Forged,
-                    OpenError::NoContent => DropReason::UnexpectedContent,
-                    OpenError::Overflow => DropReason::Overflow,
-                });
+                match error {
+                    OpenError::Replayed => self.drop(DropReason::Replayed),
+                    OpenError::Forged => self.drop(DropReason::Forged),
+                    OpenError::UnknownContent => self.drop(DropReason::UnexpectedContent),
+                    OpenError::NoContent => self.fail(HandshakeError::UnexpectedMessage),
+                    OpenError::Overflow => self.fail(HandshakeError::RecordOverflow),
+                }
                 if is_limit_reached {
                     self.end(CloseReason::IntegrityLimit);
                 }
@@ -160,6 +161,8 @@ impl Connection {
                 return Some(plaintext);
             }
             ContentType::ApplicationData if number.epoch >= DATA_EPOCH => return Some(plaintext),
+            // RFC 8446 §5.1: there are no empty ones.
+            ContentType::Handshake if plaintext.is_empty() => self.fail(HandshakeError::UnexpectedMessage),
             ContentType::Handshake => self.handle_fragments(now, number, plaintext),
             ContentType::Alert => self.handle_alert(plaintext),
             ContentType::Ack if !is_1_2 => self.handle_ack(now, plaintext),
@@ -180,7 +183,7 @@ impl Connection {
             self.drop(DropReason::TooEarly);
         }
         // RFC 9147 §7.1: the ServerHello is missing; an empty ACK tells sooner than the server's timer.
-        if matches!((header, &self.state, self.core.version), (Header::Unified(_), State::Client(_), None)) {
+        if matches!((header, &self.state), (Header::Unified(_), State::Client(Client::AwaitServerHello(_)))) {
             self.acknowledge_soon(now);
         }
     }
@@ -202,8 +205,8 @@ impl Connection {
 
     fn handle_alert(&mut self, plaintext: &[u8]) {
         let [level, alert] = *plaintext else {
-            self.drop(DropReason::MalformedFragment);
-            return;
+            // RFC 8446 §5.1: an alert is neither cut nor packed with others.
+            return self.fail(HandshakeError::Malformed);
         };
         let alert = Alert(alert);
         // RFC 8446 §6: the level says nothing in 1.3.
@@ -245,18 +248,14 @@ impl Connection {
             self.timers.stop(Timer::Deadline);
             self.complete_key_update();
             self.core.writing.retire_old();
-            if self.core.openers.len() > 1 {
-                // Only a client's last flight is acknowledged while there are keys of the handshake: they have served.
-                self.core.openers.retain(|opener| opener.epoch() != HANDSHAKE_EPOCH);
-            }
             self.begin_deferred_key_update();
         }
     }
 
-    /// Tells the peer in a while which of its records have arrived, unless they are answered by then.
+    /// Tells the peer in a while which of its records have arrived, unless they are answered by then (RFC 9147 §7.1).
     fn acknowledge_soon(&mut self, now: Instant) {
         if !self.timers.is_set(Timer::Acknowledgement) {
-            self.timers.set(Timer::Acknowledgement, now + self.core.flight.first_timeout() / 4);
+            self.timers.set(Timer::Acknowledgement, now + self.core.flight.timeout() / 4);
         }
     }
 
@@ -264,7 +263,7 @@ impl Connection {
         let (was_connected, sent) = (self.is_connected(), self.core.next_sequence);
         let mut is_taken = true;
         let mut reader = Reader::new(bytes);
-        while !reader.is_empty() {
+        while !reader.is_empty() && !self.is_closed() {
             let Ok(fragment) = Fragment::parse(&mut reader) else {
                 self.drop(DropReason::MalformedFragment);
                 is_taken = false;
@@ -272,6 +271,7 @@ impl Connection {
             };
             is_taken &= self.handle_fragment(now, number.epoch, &fragment);
         }
+        self.advance(now, number.epoch);
         if self.core.version == Some(Version::Dtls12) || self.is_closed() {
             return;
         }
@@ -281,10 +281,7 @@ impl Connection {
             self.timers.stop(Timer::Acknowledgement);
         } else if is_taken {
             self.core.acks.add(number, self.core.config.limits.acknowledged_records);
-            // RFC 9147 §7.1: nothing else answers a client's last flight.
-            if self.is_connected() && number.epoch < DATA_EPOCH {
-                self.core.acks.demand();
-            } else if self.core.version.is_some() {
+            if self.core.version.is_some() && !self.core.acks.is_due() {
                 self.acknowledge_soon(now);
             }
         }
@@ -298,6 +295,7 @@ impl Connection {
         }
         if !self.is_placed(fragment, epoch) {
             self.drop(DropReason::MisplacedFragment);
+            self.refuse_alien(fragment, epoch);
             return false;
         }
         match self.reassembly.insert(fragment) {
@@ -307,7 +305,6 @@ impl Connection {
                     self.core.flight.clear();
                     self.timers.stop(Timer::Retransmission);
                 }
-                self.advance(epoch);
                 true
             }
             Insertion::Repeated(age) => {
@@ -364,19 +361,38 @@ impl Connection {
             }
             _ => self.drop(DropReason::RepeatedFragment),
         }
+        self.refuse_alien(fragment, epoch);
+    }
+
+    /// Ends the connection where the keys of 1.2 vouch for a message that has no place behind them (RFC 5246 §7.4.9): only the
+    /// peer's one Finished has, and a hello to renegotiate, which is refused.
+    fn refuse_alien(&mut self, fragment: &Fragment<'_>, epoch: u64) {
+        let is_hello = matches!(fragment.kind, Kind::HELLO_REQUEST | Kind::CLIENT_HELLO);
+        if epoch == 1 && !is_hello && !self.reassembly.is_repeated(fragment) {
+            self.fail(HandshakeError::UnexpectedMessage);
+        }
+    }
+
+    /// Whether messages are held behind a Finished for which its keys vouch: they end with it (RFC 8446 §5.1).
+    fn is_followed(&self, message: &Message) -> bool {
+        let is_1_2 = self.core.version == Some(Version::Dtls12);
+        message.kind == Kind::FINISHED && self.reassembly.holds(|kind| !is_1_2 || kind == Kind::FINISHED)
     }
 
     /// Hands whole messages to the handshake, in order; the last of them came in `epoch`.
-    fn advance(&mut self, epoch: u64) {
+    fn advance(&mut self, now: Instant, epoch: u64) {
         while let Some(message) = self.reassembly.take_next() {
             tracing::trace!(kind = message.kind.0, sequence = message.sequence, "handshake message");
-            let (version, sent) = (self.core.version, self.core.next_sequence);
+            if self.is_followed(&message) {
+                return self.fail(HandshakeError::UnexpectedMessage);
+            }
+            let (had_keys, sent) = (!self.core.openers.is_empty(), self.core.next_sequence);
             let result = match std::mem::replace(&mut self.state, State::Closed) {
                 State::Client(client) => client.handle(&mut self.core, &message),
                 State::Server(server) => server.handle(&mut self.core, &message),
                 connected @ State::Connected(_) => {
                     self.state = connected;
-                    match self.handle_after_handshake(epoch, &message) {
+                    match self.handle_after_handshake(now, epoch, &message) {
                         Ok(()) => continue,
                         Err(error) => Err(error),
                     }
@@ -393,12 +409,12 @@ impl Connection {
             if self.core.next_sequence != sent {
                 self.timers.stop(Timer::Retransmission);
             }
-            if self.core.version != version && self.core.version == Some(Version::Dtls13) {
+            if self.core.version == Some(Version::Dtls13) && !had_keys && !self.core.openers.is_empty() {
                 // What came ahead without protection is not of this handshake.
                 self.reassembly.forget_held();
             }
             if self.is_connected() {
-                self.connected();
+                self.connected(now);
             }
         }
     }
@@ -406,11 +422,12 @@ impl Connection {
     /// A message of 1.3 that comes after the handshake.
     fn handle_after_handshake(
         &mut self,
+        now: Instant,
         epoch: u64,
-        message: &crate::message::Message,
+        message: &Message,
     ) -> Result<(), HandshakeError> {
         match message.kind {
-            Kind::KEY_UPDATE => self.handle_key_update(epoch, message),
+            Kind::KEY_UPDATE => self.handle_key_update(now, epoch, message),
             // Sessions are not resumed; the record is acknowledged, or the server would repeat it.
             Kind::NEW_SESSION_TICKET if self.core.is_client => Ok(()),
             Kind::REQUEST_CONNECTION_ID | Kind::NEW_CONNECTION_ID if self.core.has_connection_ids() => Ok(()),

@@ -199,6 +199,10 @@ impl Opener {
         Ok(Opened { content_type: header.content_type, number: header.record_number(), plaintext })
     }
 
+    pub(crate) fn has_opened(&self) -> bool {
+        self.window.next() > 0
+    }
+
     /// Records that failed to open.
     pub(crate) fn forged(&self) -> u64 {
         self.forged

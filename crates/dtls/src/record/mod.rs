@@ -115,8 +115,10 @@ impl Sealer {
 pub(crate) enum OpenError {
     Replayed,
     Forged,
-    /// It is authentic, and its content type is none or has no content.
+    /// It is authentic, and has neither content nor content type (RFC 8446 §5.4).
     NoContent,
+    /// It is authentic, and its content type is unknown.
+    UnknownContent,
     /// It is authentic, and longer than a record may be.
     Overflow,
 }
@@ -163,6 +165,14 @@ impl Opener {
             (Opener::Legacy(opener), Header::Legacy(header)) => opener.open(*header, record),
             (Opener::Unified(opener), Header::Unified(header)) => opener.open(*header, record),
             _ => Err(OpenError::Forged),
+        }
+    }
+
+    /// Whether any record was opened.
+    pub(crate) fn has_opened(&self) -> bool {
+        match self {
+            Opener::Legacy(opener) => opener.has_opened(),
+            Opener::Unified(opener) => opener.has_opened(),
         }
     }
 

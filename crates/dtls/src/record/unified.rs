@@ -206,6 +206,10 @@ impl Opener {
         self.epoch
     }
 
+    pub(crate) fn has_opened(&self) -> bool {
+        self.window.next() > 0
+    }
+
     pub(crate) fn forged(&self) -> u64 {
         self.forged
     }
@@ -235,7 +239,7 @@ impl Opener {
             return Err(OpenError::Overflow);
         }
         let content_type =
-            padded.first().and_then(|code| ContentType::of_code(*code)).ok_or(OpenError::NoContent)?;
+            padded.first().and_then(|code| ContentType::of_code(*code)).ok_or(OpenError::UnknownContent)?;
         Ok(Opened { content_type, number: RecordNumber { epoch: self.epoch, sequence }, plaintext })
     }
 }

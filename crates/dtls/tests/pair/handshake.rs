@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use antiphon_crypto::{Certificate, Group, HashAlgorithm, KeyKind, Provider};
 use antiphon_dtls::{
-    Alert, CipherSuite, CloseReason, Config, Connection, CookieExchange, Event, HandshakeError, KeyUpdate,
-    SrtpProfile, Version,
+    Alert, CipherSuite, CloseReason, Config, Connection, CookieExchange, DropReason, Event, HandshakeError,
+    KeyUpdate, SrtpProfile, Version,
 };
 use antiphon_testkit::{Link, origin};
 use antiphon_util::Rng;
@@ -13,6 +13,9 @@ use antiphon_util::Rng;
 use crate::{CERTIFICATES, assert_usable, both_connected, configs, configs_of, connected, ends};
 
 const DELAY: Duration = Duration::from_millis(50);
+
+/// After this the keys of earlier epochs are gone.
+const OLD_KEYS_LIFETIME: Duration = Duration::from_secs(4 * 60);
 
 #[test]
 fn the_client_of_1_3_is_done_after_one_round_trip_and_the_server_after_one_and_a_half() {
@@ -27,6 +30,7 @@ fn the_client_of_1_3_is_done_after_one_round_trip_and_the_server_after_one_and_a
     assert_eq!(pair.sent(), 4, "one datagram a flight, and the acknowledgement\n{}", pair.chart());
     assert_eq!(pair.left().connection.version(), Some(Version::Dtls13));
     assert_usable(&mut pair);
+    pair.run_for(OLD_KEYS_LIFETIME);
     assert_eq!(pair.left().connection.poll_timeout(), None);
     assert_eq!(pair.right().connection.poll_timeout(), None);
     assert_eq!((pair.left().connection.drops().total(), pair.right().connection.drops().total()), (0, 0));
@@ -140,9 +144,56 @@ fn keys_are_updated_by_either_end_and_both() {
         assert_eq!(pair.left().received.len(), 10, "{}", pair.chart());
         assert_eq!(pair.right().received.len(), 10);
         assert_eq!((pair.left().connection.drops().total(), pair.right().connection.drops().total()), (0, 0));
+        pair.run_for(OLD_KEYS_LIFETIME);
         assert_eq!(pair.left().connection.poll_timeout(), None);
         assert_eq!(pair.right().connection.poll_timeout(), None);
         assert_usable(&mut pair);
+    }
+}
+
+#[test]
+fn the_keys_of_the_handshake_are_kept_for_a_while() {
+    let last = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let seen = last.clone();
+    let mut pair = ends(4, Link::with_delay(DELAY), configs_of(Version::Dtls13));
+    pair.intercept(move |rightward, packet| {
+        if rightward {
+            *seen.borrow_mut() = packet.datagram.to_vec();
+        }
+        true
+    });
+    assert!(pair.run_until(Duration::from_secs(9), both_connected));
+    pair.stop_intercepting();
+    for (pause, reason) in
+        [(Duration::ZERO, DropReason::Replayed), (OLD_KEYS_LIFETIME, DropReason::UnknownEpoch)]
+    {
+        pair.run_for(pause);
+        pair.inject_rightward(&last.borrow());
+        pair.run_for(Duration::from_secs(1));
+        assert!(pair.right().connection.drops().of(reason) > 0, "{reason:?} {}", pair.chart());
+    }
+    assert_usable(&mut pair);
+}
+
+#[test]
+fn a_client_of_whose_last_flight_nothing_comes_ends_by_the_deadline() {
+    for is_heard in [false, true] {
+        let mut pair = ends(5, Link::with_delay(DELAY), configs_of(Version::Dtls13));
+        assert!(pair.run_until(Duration::from_secs(9), |pair| pair.left().connection.is_connected()));
+        pair.set_leftward_link(Link::cut());
+        assert!(pair.run_until(Duration::from_secs(9), both_connected));
+        if is_heard {
+            pair.run_for(Duration::from_secs(1));
+            pair.set_leftward_link(Link::with_delay(DELAY));
+            pair.right_mut().send(b"data instead of an acknowledgement");
+            let is_heard = pair.run_until(Duration::from_secs(1), |pair| !pair.left().received.is_empty());
+            assert!(is_heard, "{}", pair.chart());
+            pair.set_leftward_link(Link::cut());
+        }
+        pair.run_for(Duration::from_secs(60));
+        let ended = Event::Closed(CloseReason::Timeout { unauthenticated_alert: None });
+        let expected = if is_heard { vec![Event::Connected] } else { vec![Event::Connected, ended] };
+        assert_eq!(pair.left().events, expected, "{}", pair.chart());
     }
 }
 
