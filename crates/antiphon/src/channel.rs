@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use antiphon_peer::{Channel, ChannelId, Message, ReadyState};
+use antiphon_peer::{Channel, ChannelId, Message, Priority, ReadyState};
 use tokio::task::coop::poll_proceed;
 
 use crate::DataChannelStream;
@@ -34,6 +34,7 @@ struct Handle {
     label: String,
     protocol: String,
     ordered: bool,
+    priority: Priority,
 }
 
 impl Drop for Handle {
@@ -51,11 +52,13 @@ impl DataChannel {
     /// A handle of `channel`, which has none yet.
     pub(crate) fn adopt(connection: Arc<Connection>, channel: ChannelId, state: &mut State) -> Self {
         state.channels.insert(channel, ChannelWaiters::default());
-        let (label, protocol, ordered) = match state.peer.channel(channel) {
-            Some(known) => (known.label().to_owned(), known.protocol().to_owned(), known.ordered()),
-            None => (String::new(), String::new(), true),
+        let (label, protocol, ordered, priority) = match state.peer.channel(channel) {
+            Some(known) => {
+                (known.label().to_owned(), known.protocol().to_owned(), known.ordered(), known.priority())
+            }
+            None => (String::new(), String::new(), true, Priority::default()),
         };
-        Self { handle: Arc::new(Handle { connection, channel, label, protocol, ordered }) }
+        Self { handle: Arc::new(Handle { connection, channel, label, protocol, ordered, priority }) }
     }
 
     /// The name that its creator gave it.
@@ -71,6 +74,11 @@ impl DataChannel {
     /// Whether messages arrive in the order in which they were sent.
     pub fn ordered(&self) -> bool {
         self.handle.ordered
+    }
+
+    /// How it stands to the other channels of the connection.
+    pub fn priority(&self) -> Priority {
+        self.handle.priority
     }
 
     /// Its stream id, once that is settled.

@@ -67,7 +67,7 @@ pub mod turn;
 pub use antiphon_peer::{
     AddIceCandidateError, Certificate, ConnectionState, Consent, CreateDataChannelError,
     CreateDescriptionError, DataChannelInit, DtlsState, ErrorName, IceCandidate, IceConnectionState,
-    IceGatheringState, Limits, Message, Provider, ReadyState, SdpType, SessionDescription,
+    IceGatheringState, Limits, Message, Priority, Provider, ReadyState, SdpType, SessionDescription,
     SetDescriptionError, SignalingState, Statistics,
 };
 pub use bytes::Bytes;

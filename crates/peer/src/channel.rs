@@ -32,6 +32,8 @@ pub struct DataChannelInit {
     pub negotiated: bool,
     /// The id of a negotiated channel; those opened in band have theirs chosen, whatever stands here.
     pub id: Option<u16>,
+    /// The share of the connection that its messages get while others wait, too; default low.
+    pub priority: Priority,
 }
 
 impl Default for DataChannelInit {
@@ -43,6 +45,44 @@ impl Default for DataChannelInit {
             protocol: String::new(),
             negotiated: false,
             id: None,
+            priority: Priority::default(),
+        }
+    }
+}
+
+/// How a channel stands to the others of its connection (W3C `RTCPriorityType`): each has twice the share of the one
+/// below it, as far as it uses it. The order is that of the shares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Priority {
+    /// Below normal (RFC 8831 §6.4).
+    VeryLow,
+    /// Normal.
+    #[default]
+    Low,
+    /// High.
+    Medium,
+    /// Extra high.
+    High,
+}
+
+impl Priority {
+    /// The value on the wire (RFC 8832 §5.1), which is the weight of the stream, too (RFC 8831 §6.4).
+    pub(crate) fn value(self) -> u16 {
+        match self {
+            Self::VeryLow => 128,
+            Self::Low => 256,
+            Self::Medium => 512,
+            Self::High => 1_024,
+        }
+    }
+
+    /// The priority that a value on the wire stands for (W3C webrtc-priority §4.1).
+    pub(crate) fn of(value: u16) -> Self {
+        match value {
+            0..=128 => Self::VeryLow,
+            129..=256 => Self::Low,
+            257..=512 => Self::Medium,
+            513.. => Self::High,
         }
     }
 }
@@ -120,6 +160,7 @@ pub struct Channel {
     pub(crate) reliability: Reliability,
     pub(crate) negotiated: bool,
     pub(crate) stream: Option<StreamId>,
+    pub(crate) priority: Priority,
     pub(crate) state: State,
     pub(crate) low_threshold: usize,
     /// A message that was read to look at what comes next.
@@ -192,6 +233,11 @@ impl Channel {
     /// Whether it was made on both sides rather than in band.
     pub fn negotiated(&self) -> bool {
         self.negotiated
+    }
+
+    /// How it stands to the other channels.
+    pub fn priority(&self) -> Priority {
+        self.priority
     }
 
     /// How far it is.

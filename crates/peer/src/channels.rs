@@ -13,13 +13,11 @@ use crate::dcep::{self, DcepMessage, Open};
 use crate::negotiation::DtlsRole;
 use crate::{
     Channel, ChannelId, CreateDataChannelError, DataChannelInit, DropReason, Event, Limits, Message,
-    SendError,
+    Priority, SendError,
 };
 
 /// The largest id that may be used (RFC 8832 §5).
 const MAX_ID: u16 = 65_534;
-/// The priority that channels are opened with: normal (RFC 8831 §6.4).
-const PRIORITY: u16 = 256;
 
 /// What the channels work with, lent for one call.
 pub(crate) struct Context<'a> {
@@ -114,6 +112,7 @@ impl Channels {
             reliability,
             negotiated: init.negotiated,
             stream,
+            priority: init.priority,
             state: State::Connecting,
             low_threshold: 0,
             ahead: None,
@@ -328,6 +327,7 @@ impl Channels {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let Some(stream) = channel.stream else { return };
         channel.state = State::Open { acknowledged: channel.negotiated };
+        context.association.set_stream_weight(stream, channel.priority.value());
         if channel.low_threshold > 0 {
             context.association.set_buffered_amount_low_threshold(stream, channel.low_threshold);
         }
@@ -337,7 +337,7 @@ impl Channels {
             let open = Open {
                 ordered: channel.ordered,
                 reliability: channel.reliability,
-                priority: PRIORITY,
+                priority: channel.priority.value(),
                 label: channel.label.clone(),
                 protocol: channel.protocol.clone(),
             };
@@ -409,6 +409,8 @@ impl Channels {
             let _ = context.association.reset_streams(context.now, &[stream]);
             return;
         }
+        let priority = Priority::of(open.priority);
+        context.association.set_stream_weight(stream, priority.value());
         let id = self.insert(Channel {
             label: open.label,
             protocol: open.protocol,
@@ -416,6 +418,7 @@ impl Channels {
             reliability: open.reliability,
             negotiated: false,
             stream: Some(stream),
+            priority,
             state: State::Open { acknowledged: true },
             low_threshold: 0,
             ahead: None,

@@ -69,7 +69,7 @@ pub use antiphon_ice::{
     MdnsLimits, Standing, TcpType, TransactionTag, TransportPolicy,
 };
 pub use candidate::IceCandidate;
-pub use channel::{Channel, ChannelId, ChannelStatistics, DataChannelInit, ReadyState};
+pub use channel::{Channel, ChannelId, ChannelStatistics, DataChannelInit, Priority, ReadyState};
 pub use configuration::{Configuration, Consent, IceConfiguration, Limits};
 pub use connection::PeerConnection;
 pub use description::{OfferOptions, SdpType, SessionDescription};

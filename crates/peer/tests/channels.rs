@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use antiphon_peer::{
     ChannelId, CreateDataChannelError, DataChannelInit, DropReason, ErrorName, Event, Limits, Message,
-    ReadyState, SendError,
+    Priority, ReadyState, SendError,
 };
 use antiphon_testkit::{Link, Loss, for_each_seed};
 use bytes::Bytes;
@@ -103,6 +103,76 @@ fn sixteen_channels_carry_their_own_messages() {
     for (n, label) in (0..15).map(|n| (n, format!("c{n}"))).chain([(15, "first".to_owned())]) {
         assert!(labels.contains(&(label, Message::text(format!("m{n}")))));
     }
+}
+
+const PRIORITIES: [Priority; 4] = [Priority::VeryLow, Priority::Low, Priority::Medium, Priority::High];
+
+/// One channel of each priority, from both sides, over 10 Mbit/s.
+fn prioritised(seed: u64) -> (Net, Vec<ChannelId>, Vec<ChannelId>) {
+    let link = Link {
+        rate: Some(10_000_000),
+        queue: Some(128 << 10),
+        ..Link::with_delay(Duration::from_millis(20))
+    };
+    let (mut net, ..) = Net::connected(seed, link);
+    let ours: Vec<ChannelId> = PRIORITIES
+        .iter()
+        .map(|priority| create(&mut net, "", DataChannelInit { priority: *priority, ..Default::default() }))
+        .collect();
+    net.until(|_, b| b.opened().len() == 5);
+    let theirs = net.b().opened().split_off(1);
+    (net, ours, theirs)
+}
+
+/// Whether each channel got twice of the one before it, or nearly.
+fn shares_double(received: &[(ChannelId, Message)], channels: &[ChannelId]) {
+    let share = |id: &ChannelId| {
+        received.iter().filter(|(of, _)| of == id).map(|(_, message)| message.len()).sum::<usize>() as f64
+    };
+    let shares: Vec<f64> = channels.iter().map(share).collect();
+    for pair in shares.windows(2) {
+        assert!((1.6..2.5).contains(&(pair[1] / pair[0])), "{shares:?}");
+    }
+}
+
+#[test]
+fn channels_share_the_path_by_their_priorities() {
+    for_each_seed(3, |seed| {
+        let (mut net, ours, _) = prioritised(seed);
+        for _ in 0..250 {
+            ours.iter().for_each(|id| net.send_a(*id, vec![1; 8_000]));
+        }
+        net.simulation.run_for(Duration::from_secs(2));
+        let theirs = net.b().opened().split_off(1);
+        shares_double(&net.b().received.clone(), &theirs);
+    });
+}
+
+#[test]
+fn the_peer_takes_over_the_priority() {
+    let (mut net, ours, theirs) = prioritised(1);
+    for (id, priority) in theirs.iter().zip(PRIORITIES) {
+        assert_eq!(net.b().pc.channel(*id).unwrap().priority(), priority);
+    }
+    for _ in 0..250 {
+        theirs.iter().for_each(|id| net.send_b(*id, vec![1; 8_000]));
+    }
+    net.simulation.run_for(Duration::from_secs(2));
+    shares_double(&net.a().received.clone(), &ours);
+}
+
+#[test]
+fn an_urgent_message_does_not_wait_for_bulk() {
+    let (mut net, ours, theirs) = prioritised(1);
+    for _ in 0..60 {
+        net.send_a(ours[0], vec![1; 200_000]);
+    }
+    net.simulation.run_for(Duration::from_secs(3));
+    let sent = net.now();
+    net.send_a(ours[3], "now");
+    net.until(|_, b| b.received.iter().any(|(id, _)| *id == theirs[3]));
+    let taken = net.now() - sent;
+    assert!(taken < Duration::from_millis(45), "{taken:?}");
 }
 
 #[test]
