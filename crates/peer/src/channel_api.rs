@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::channels::Context;
+use crate::channels::{Channels, Context};
 use crate::{
     Channel, ChannelId, CreateDataChannelError, DataChannelInit, Message, PeerConnection, ReadyState,
     SendError,
@@ -22,13 +22,8 @@ impl PeerConnection {
         if self.is_closed() {
             return Err(CreateDataChannelError::Closed);
         }
-        let context = self.transport.association.as_mut().map(|association| Context {
-            now,
-            association,
-            events: &mut self.events,
-            drops: &mut self.drops,
-        });
-        let id = self.channels.create(label, init, context)?;
+        let (channels, context) = self.channels_in(now);
+        let id = channels.create(label, init, context)?;
         self.negotiation.want_data();
         self.settle(now);
         self.update_negotiation_needed();
@@ -53,16 +48,12 @@ impl PeerConnection {
     /// Bytes accepted from [`send`](Self::send) that have not gone out yet.
     pub fn buffered_amount(&self, id: ChannelId) -> usize {
         let stream = self.channels.get(id).and_then(|channel| channel.stream);
-        self.transport
-            .association
-            .as_ref()
-            .zip(stream)
-            .map_or(0, |(association, stream)| association.buffered_amount(stream))
+        stream.map_or(0, |stream| self.transport.association.buffered_amount(stream))
     }
 
     /// Whether the peer has acknowledged everything that was accepted from [`send`](Self::send), on all channels.
     pub fn is_delivered(&self) -> bool {
-        self.transport.association.as_ref().is_none_or(antiphon_sctp::Association::is_delivered)
+        self.transport.association.is_delivered()
     }
 
     /// The size in bytes of the largest message that can be sent, once the peer has told it.
@@ -76,31 +67,30 @@ impl PeerConnection {
     /// # Errors
     /// Where the channel is not open, the message too large, or too much is waiting already.
     pub fn send(&mut self, now: Instant, id: ChannelId, message: Message) -> Result<(), SendError> {
-        let association = self.transport.association.as_mut().ok_or(SendError::NotOpen)?;
-        self.channels.send(now, association, id, message)
+        self.channels.send(now, &mut self.transport.association, id, message)
     }
 
     /// Receives the next message of a channel. What is not received holds the peer back.
     pub fn receive(&mut self, now: Instant, id: ChannelId) -> Option<Message> {
-        let association = self.transport.association.as_mut()?;
-        let mut context = Context { now, association, events: &mut self.events, drops: &mut self.drops };
-        self.channels.receive(&mut context, id)
+        let (channels, mut context) = self.channels_in(now);
+        channels.receive(&mut context, id)
     }
 
     /// Sets the buffered amount in bytes at and below which an event tells so; 0 unless set.
     pub fn set_buffered_amount_low_threshold(&mut self, id: ChannelId, threshold: usize) {
-        self.channels.set_low_threshold(self.transport.association.as_mut(), id, threshold);
+        self.channels.set_low_threshold(&mut self.transport.association, id, threshold);
     }
 
     /// Closes a channel: what was sent is still delivered, what arrives is not.
     pub fn close_channel(&mut self, now: Instant, id: ChannelId) {
-        match &mut self.transport.association {
-            Some(association) => {
-                let context = Context { now, association, events: &mut self.events, drops: &mut self.drops };
-                self.channels.close(context, id);
-            }
-            None => self.channels.close_unconnected(id, &mut self.events),
-        }
+        let (channels, context) = self.channels_in(now);
+        channels.close(context, id);
         self.settle(now);
+    }
+
+    /// The channels, and what they work with.
+    pub(crate) fn channels_in(&mut self, now: Instant) -> (&mut Channels, Context<'_>) {
+        let Self { channels, transport, events, drops, .. } = self;
+        (channels, Context { now, association: &mut transport.association, events, drops })
     }
 }

@@ -92,7 +92,7 @@ impl Channels {
         &mut self,
         label: &str,
         init: DataChannelInit,
-        context: Option<Context<'_>>,
+        mut context: Context<'_>,
     ) -> Result<ChannelId, CreateDataChannelError> {
         let reliability = init.reliability()?;
         if label.len() > self.label_length {
@@ -118,7 +118,7 @@ impl Channels {
             ahead: None,
             statistics: Default::default(),
         });
-        if let Some(mut context) = context.filter(|_| self.connected) {
+        if self.connected {
             self.open(&mut context, id);
         }
         Ok(id)
@@ -260,13 +260,13 @@ impl Channels {
 
     pub(crate) fn set_low_threshold(
         &mut self,
-        association: Option<&mut Association>,
+        association: &mut Association,
         id: ChannelId,
         threshold: usize,
     ) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         channel.low_threshold = threshold;
-        if let (Some(association), Some(stream), true) = (association, channel.stream, self.connected) {
+        if let (Some(stream), true) = (channel.stream, self.connected) {
             association.set_buffered_amount_low_threshold(stream, threshold);
         }
     }

@@ -10,7 +10,7 @@ use antiphon_ice::{self as ice, GatheringState, MdnsDestination, Standing, TcpTy
 use antiphon_sctp as sctp;
 use antiphon_util::{Path, Protocol, Received, Rng, Tally, Transmit};
 
-use crate::channels::{Channels, Context};
+use crate::channels::Channels;
 use crate::names::Names;
 use crate::negotiation::Negotiation;
 use crate::section::{EMBEDDING, Parameters};
@@ -105,6 +105,7 @@ impl PeerConnection {
             ice_lite: ice.lite,
             ice_renomination: ice.renomination,
             embedding: EMBEDDING.into_iter().filter(|_| ice.embed_dtls).collect(),
+            sctp_init: Some(transport.association.described_init()),
         };
         let is_pooled = ice.candidate_pool_size > 0;
         Ok(Self {
@@ -298,7 +299,7 @@ impl PeerConnection {
             selected_path: self.transport.ice.selected_path(),
             round_trip_time: self.transport.ice.round_trip_time(),
             embedded: self.transport.ice.embedded_datagrams(),
-            sctp: self.transport.association.as_ref().map(sctp::Association::statistics),
+            sctp: self.transport.association.statistics(),
             drops: self.drops.iter().collect(),
         }
     }
@@ -393,7 +394,6 @@ impl PeerConnection {
     }
 
     fn handle_association_events(&mut self, now: Instant) -> bool {
-        let Some(association) = &mut self.transport.association else { return false };
         let mut any = false;
         self.backlog = None;
         loop {
@@ -401,18 +401,18 @@ impl PeerConnection {
                 self.backlog = Some(now);
                 return any;
             }
-            let Some(event) = association.poll_event() else { return any };
+            let Some(event) = self.transport.association.poll_event() else { return any };
             any = true;
-            let mut context = Context { now, association, events: &mut self.events, drops: &mut self.drops };
+            let (channels, mut context) = self.channels_in(now);
             match event {
                 sctp::Event::Connected { outgoing_streams, incoming_streams } => {
-                    self.channels.connect(&mut context, outgoing_streams.min(incoming_streams));
+                    channels.connect(&mut context, outgoing_streams.min(incoming_streams));
                 }
                 sctp::Event::Closed(reason) => {
                     tracing::debug!(?reason, "association closed");
-                    self.channels.disconnect(&mut self.events);
+                    channels.disconnect(context.events);
                 }
-                event => self.channels.handle_event(&mut context, event),
+                event => channels.handle_event(&mut context, event),
             }
         }
     }

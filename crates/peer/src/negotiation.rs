@@ -405,8 +405,10 @@ impl Negotiation {
     fn answer(&self, offer: &Description) -> Result<Session, InvalidLineError> {
         let mut sections = Vec::new();
         let mut parameters = self.parameters(self.is_restarted_by_remote());
-        let offered = offer.data.as_ref().map_or(&[][..], |data| &data.embedding);
-        parameters.embedding.retain(|option| offered.contains(option));
+        let offered = offer.data.as_ref();
+        parameters.embedding.retain(|option| offered.is_some_and(|data| data.embedding.contains(option)));
+        // An INIT answers an INIT.
+        parameters.sctp_init.take_if(|_| offered.is_none_or(|data| data.sctp_init.is_none()));
         let mut bundled = None;
         for (index, media) in offer.session.media.iter().enumerate() {
             sections.push(match offer.data.as_ref().filter(|data| data.index == index) {

@@ -16,6 +16,28 @@ fn negotiation(ufrag: &str) -> Negotiation {
         ice_lite: false,
         ice_renomination: false,
         embedding: EMBEDDING.to_vec(),
+        sctp_init: Some(vec![
+            1,
+            0,
+            0,
+            20,
+            0,
+            0,
+            0,
+            ufrag.as_bytes()[0],
+            0,
+            0,
+            5,
+            220,
+            0,
+            1,
+            0,
+            1,
+            0,
+            0,
+            0,
+            1,
+        ]),
     };
     Negotiation::new(parameters, 42, sdp::Limits::default())
 }
@@ -60,9 +82,29 @@ fn an_offer_has_one_data_section() {
             "a=mid:0",
             "a=sctp-port:5000",
             "a=max-message-size:262144",
+            "a=sctp-init:AQAAFAAAAGEAAAXcAAEAAQAAAAE=",
             "",
         ]
     );
+}
+
+#[test]
+fn an_init_answers_an_init() {
+    let offer = offerer().create_offer().unwrap().sdp;
+    let line = "a=sctp-init:AQAAFAAAAGEAAAXcAAEAAQAAAAE=\r\n";
+    let unpadded = line.replace("AE=", "AE");
+    for (told, answered) in [
+        (line, true),
+        (&unpadded, true),
+        ("", false),
+        ("a=sctp-init:AQAA\r\n", false),
+        ("a=sctp-init:!\r\n", false),
+    ] {
+        let mut b = negotiation("bbbb");
+        b.set_remote(&SessionDescription::offer(offer.replace(line, told))).unwrap();
+        let answer = b.create_answer().unwrap().sdp;
+        assert_eq!(answer.contains("a=sctp-init:AQAAFAAAAGIAAAXcAAEAAQAAAAE=\r\n"), answered, "{told}");
+    }
 }
 
 #[test]

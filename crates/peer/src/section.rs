@@ -4,7 +4,10 @@ use std::net::Ipv4Addr;
 
 use antiphon_crypto::Fingerprint;
 use antiphon_ice::Credentials;
+use antiphon_sctp::DescribedInit;
 use antiphon_sdp as sdp;
+use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use sdp::{
     Attribute, Group, GroupSemantics, InvalidLineError, Media, MediaLine, Section, Session, Setup, Value,
 };
@@ -25,6 +28,8 @@ pub(crate) struct Parameters {
     pub(crate) ice_renomination: bool,
     /// The ICE options by which we say that the handshake may ride in checks: in an answer some of those that were offered.
     pub(crate) embedding: Vec<&'static str>,
+    /// Our INIT chunk, where it is told.
+    pub(crate) sctp_init: Option<Vec<u8>>,
 }
 
 /// A data section as it stands in a description, with what it takes from the session and from its bundle.
@@ -45,7 +50,15 @@ pub(crate) struct DataSection {
     pub(crate) ice_renomination: bool,
     /// The ICE options by which it says that the handshake may ride in checks.
     pub(crate) embedding: Vec<&'static str>,
+    /// The INIT chunk of who made it (draft-hancke-tsvwg-snap); one that is none is passed over.
+    pub(crate) sctp_init: Option<DescribedInit>,
 }
+
+/// Of INIT chunks; written with padding and read with it or without.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// The ICE options by which a peer says that the handshake of DTLS may ride in checks: that of draft-hancke-webrtc-sped and
 /// that of libwebrtc.
@@ -99,6 +112,11 @@ impl DataSection {
             ice_lite: session.section.has("ice-lite"),
             ice_renomination: has_option(RENOMINATION),
             embedding: EMBEDDING.into_iter().filter(|option| has_option(option)).collect(),
+            sctp_init: media
+                .section
+                .sctp_init()
+                .and_then(|text| BASE64.decode(text).ok())
+                .and_then(|chunk| DescribedInit::parse(&chunk).ok()),
         })
     }
 }
@@ -167,6 +185,8 @@ pub(crate) fn data_media(parameters: &Parameters, shape: &Shape) -> Result<Media
             streams: Some(65_535),
         }),
     };
+    let init = parameters.sctp_init.as_ref().filter(|_| !shape.legacy);
+    let init = init.map(|chunk| Attribute::SctpInit(BASE64.encode(chunk).into()));
     Media::builder(line)
         .line(unspecified())
         .line(Attribute::IceUfrag(parameters.credentials.ufrag.as_str().into()))
@@ -180,6 +200,7 @@ pub(crate) fn data_media(parameters: &Parameters, shape: &Shape) -> Result<Media
         .lines(shape.mid.as_deref().map(mid))
         .line(sctp)
         .line(Attribute::MaxMessageSize(parameters.max_message_size))
+        .lines(init)
         .build()
 }
 

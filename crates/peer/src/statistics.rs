@@ -65,7 +65,7 @@ pub struct Statistics {
     /// Datagrams of the DTLS handshake that rode in checks.
     pub embedded: EmbeddedDatagrams,
     /// Of the SCTP association.
-    pub sctp: Option<antiphon_sctp::Statistics>,
+    pub sctp: antiphon_sctp::Statistics,
     /// What was dropped in this layer, by reason.
     pub drops: Vec<(DropReason, u64)>,
 }

@@ -19,8 +19,8 @@ const RECORD_OVERHEAD: usize = 13 + 8 + 16;
 /// Bytes of a datagram that is worth keeping until the remote description is known.
 const EARLY_DATAGRAM_SIZE: usize = 2_048;
 
-/// Above this a measured round-trip time is more likely that of a check that was lost, and the handshake does better with
-/// its own first timer (RFC 6347 §4.2.4.1).
+/// Above this a measured round-trip time is more likely that of a check that was lost, and what is set up over the path does
+/// better with its own first timer (RFC 6347 §4.2.4.1).
 const CREDIBLE_ROUND_TRIP: Duration = Duration::from_millis(600);
 
 /// Bytes of a datagram of the handshake that rides in a check: with what the check needs it stays within the path's MTU.
@@ -64,7 +64,7 @@ pub(crate) struct Transport {
     early: Vec<Vec<u8>>,
     dtls: Option<Connection>,
     dtls_state: DtlsState,
-    pub(crate) association: Option<Association>,
+    pub(crate) association: Association,
     /// A sealed datagram that was too long for the run before.
     held: Vec<u8>,
     /// Datagrams of the handshake that rode in checks and were not named before there was a path.
@@ -101,12 +101,21 @@ impl Transport {
         config.nat64_prefix = ice.nat64_prefix;
         config.budget = ice.budget.clone();
         config.hide_related = ice.publish_mdns;
+        let association = sctp::Config {
+            provider,
+            max_packet_size: limits.datagram_size.saturating_sub(RECORD_OVERHEAD),
+            max_incoming_message: limits.message_size,
+            receive_window: limits.receive_window,
+            timing: timing(),
+            limits: limits.sctp.clone(),
+            ..sctp::Config::default()
+        };
         Self {
             ice: Agent::new(config, rng.fork()),
             early: Vec::new(),
             dtls: None,
             dtls_state: DtlsState::New,
-            association: None,
+            association: Association::new(association, rng.fork()),
             held: Vec::new(),
             unnamed: VecDeque::new(),
             farewell: None,
@@ -132,9 +141,13 @@ impl Transport {
         }
         self.ice.set_remote_credentials(now, remote.credentials.clone());
         let max_outgoing = self.max_outgoing_message(remote.max_message_size);
-        if let Some(association) = &mut self.association {
-            association.set_max_outgoing_message(max_outgoing);
+        self.association.set_max_outgoing_message(max_outgoing);
+        if self.dtls.is_some() {
             return;
+        }
+        self.association.set_remote_port(remote.sctp_port);
+        if let Some(init) = remote.sctp_init {
+            self.association.set_described_init(init);
         }
         let mut config = dtls::Config::for_webrtc(
             self.provider,
@@ -148,19 +161,6 @@ impl Transport {
             DtlsRole::Client => Connection::client(config, rng.fork()),
             DtlsRole::Server => Connection::server(config, rng.fork()),
         });
-        let config = sctp::Config {
-            provider: self.provider,
-            local_port: 5000,
-            remote_port: remote.sctp_port,
-            max_packet_size: self.limits.datagram_size.saturating_sub(RECORD_OVERHEAD),
-            max_incoming_message: self.limits.message_size,
-            max_outgoing_message: max_outgoing,
-            receive_window: self.limits.receive_window,
-            timing: timing(),
-            limits: self.limits.sctp.clone(),
-            ..sctp::Config::default()
-        };
-        self.association = Some(Association::new(config, rng.fork()));
     }
 
     /// Starts DTLS once there is a path, or at once where checks carry it; then hands it what came before.
@@ -226,7 +226,7 @@ impl Transport {
     }
 
     fn handle_secure(&mut self, now: Instant, datagram: &mut [u8], drops: &mut Tally<DropReason>) {
-        let (Some(dtls), Some(association)) = (&mut self.dtls, &mut self.association) else {
+        let Self { dtls: Some(dtls), association, .. } = self else {
             return drops.count(DropReason::TooEarly);
         };
         dtls.handle_datagram(now, datagram, |packet| association.handle_datagram(now, &packet));
@@ -243,9 +243,10 @@ impl Transport {
             match event {
                 dtls::Event::Connected => {
                     self.change_state(DtlsState::Connected);
-                    if let Some(association) = &mut self.association {
-                        association.connect(now);
+                    if let Some(measured) = self.round_trip_time() {
+                        self.association.set_round_trip_time(measured);
                     }
+                    self.association.connect(now);
                 }
                 dtls::Event::Closed(CloseReason::Local | CloseReason::Remote) => {
                     self.change_state(DtlsState::Closed);
@@ -269,9 +270,7 @@ impl Transport {
         if let Some(dtls) = self.dtls.as_mut().filter(|_| !self.ice.is_embedding()) {
             dtls.handle_timeout(now);
         }
-        if let Some(association) = &mut self.association {
-            association.handle_timeout(now);
-        }
+        self.association.handle_timeout(now);
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
@@ -281,8 +280,7 @@ impl Transport {
         // Checks carry the handshake, and repeat it.
         let dtls = self.dtls.as_ref().filter(|_| !self.ice.is_embedding());
         let dtls = dtls.and_then(Connection::poll_timeout);
-        let association = self.association.as_ref().and_then(Association::poll_timeout);
-        [self.ice.poll_timeout(), dtls, association].into_iter().flatten().min()
+        [self.ice.poll_timeout(), dtls, self.association.poll_timeout()].into_iter().flatten().min()
     }
 
     /// The next datagram or run of datagrams: ICE before DTLS before SCTP.
@@ -318,13 +316,12 @@ impl Transport {
         if self.dtls_state != DtlsState::Connected {
             return None;
         }
-        let association = self.association.as_mut()?;
         let run = Run {
             datagrams: self.limits.run_datagrams.clamp(1, 64),
             size: self.limits.run_size.min(65_000),
             held: &mut self.held,
         };
-        let (len, segment_size) = seal_run(now, dtls, association, run, buf)?;
+        let (len, segment_size) = seal_run(now, dtls, &mut self.association, run, buf)?;
         Some(Transmit { path, ecn: None, len, segment_size })
     }
 
@@ -335,7 +332,7 @@ impl Transport {
         }
         let path = self.ice.selected_path();
         let mut datagrams = VecDeque::new();
-        if let (Some(dtls), Some(association)) = (&mut self.dtls, &mut self.association) {
+        if let Self { dtls: Some(dtls), association, .. } = self {
             association.abort(now, "Close called");
             let mut datagram = Vec::new();
             self.held.clear();
@@ -392,15 +389,14 @@ impl Transport {
         }
     }
 
-    fn round_trip_time(&self) -> Option<Duration> {
-        self.ice.round_trip_time().filter(|measured| *measured < CREDIBLE_ROUND_TRIP)
-    }
-
     /// Nothing carries the association any more; what was received can still be read.
     fn end_association(&mut self, now: Instant) {
-        if let Some(association) = &mut self.association {
-            association.abort(now, "transport lost");
-        }
+        self.association.abort(now, "transport lost");
+    }
+
+    /// The round trip that ICE measured, where it can be believed.
+    fn round_trip_time(&self) -> Option<Duration> {
+        self.ice.round_trip_time().filter(|measured| *measured < CREDIBLE_ROUND_TRIP)
     }
 
     pub(crate) fn dtls_state(&self) -> DtlsState {

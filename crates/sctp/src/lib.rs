@@ -66,7 +66,7 @@ mod tsn;
 mod tx;
 mod types;
 
-pub use association::{Association, AssociationState};
+pub use association::{Association, AssociationState, DescribedInit};
 pub use config::{Config, Limits, Scheduling, Timing};
 pub use congestion::{Congestion, CongestionControl};
 pub use event::{CloseReason, DropReason, Event, ResetError, SendError, Statistics};

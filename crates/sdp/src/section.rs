@@ -195,6 +195,14 @@ impl Section {
         })
     }
 
+    /// The INIT chunk of the SCTP association in base64.
+    pub fn sctp_init(&self) -> Option<&str> {
+        self.find(|attribute| match attribute {
+            Attribute::SctpInit(chunk) => Some(chunk.as_str()),
+            _ => None,
+        })
+    }
+
     /// The size in bytes of the largest message that its maker takes; 0 for any.
     pub fn max_message_size(&self) -> Option<u64> {
         self.find(|attribute| match attribute {

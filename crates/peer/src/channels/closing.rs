@@ -1,7 +1,5 @@
 //! How channels close: each direction by a stream reset (RFC 8831 §6.7, RFC 6525).
 
-use std::collections::VecDeque;
-
 use antiphon_sctp::StreamId;
 
 use super::{Channels, Context, discard, read};
@@ -9,11 +7,6 @@ use crate::channel::{Closing, OwnReset, State};
 use crate::{ChannelId, Event};
 
 impl Channels {
-    /// Closes a channel that has no association, which takes no time.
-    pub(crate) fn close_unconnected(&mut self, id: ChannelId, events: &mut VecDeque<Event>) {
-        self.remove(id, events);
-    }
-
     /// Closes a channel.
     pub(crate) fn close(&mut self, mut context: Context<'_>, id: ChannelId) {
         if !self.connected {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use antiphon_crypto::{Certificate, Provider};
 use antiphon_peer::{
     ChannelId, Configuration, ConnectionState, DataChannelInit, Event, IceCandidate, IceConfiguration,
-    Limits, Message, PeerConnection, ReadyState,
+    Limits, Message, PeerConnection, ReadyState, SessionDescription,
 };
 use antiphon_testkit::{Link, Node, NodeId, Simulation, origin};
 use antiphon_util::{Received, Rng, Transmit};
@@ -163,12 +163,16 @@ impl Net {
 
     /// Opens the first channel of `a`; gives its name on both sides.
     pub fn connect(&mut self) -> (ChannelId, ChannelId) {
-        let now = self.now();
-        let ours = self.a().pc.create_data_channel(now, "first", DataChannelInit::default()).unwrap();
+        let ours = self.create_first();
         self.negotiate();
         self.until(|a, b| a.is_open(ours) && !b.opened().is_empty());
         let theirs = self.b().opened()[0];
         (ours, theirs)
+    }
+
+    pub fn create_first(&mut self) -> ChannelId {
+        let now = self.now();
+        self.a().pc.create_data_channel(now, "first", DataChannelInit::default()).unwrap()
     }
 
     pub fn now(&self) -> Instant {
@@ -185,13 +189,18 @@ impl Net {
 
     /// Offer of `a` and answer of `b`, with the candidates in them.
     pub fn negotiate(&mut self) {
+        self.negotiate_with(|sdp| sdp);
+    }
+
+    /// The same, with `change` made to each description on its way.
+    pub fn negotiate_with(&mut self, change: impl Fn(String) -> String) {
         let now = self.now();
         self.a().pc.set_local_description(now, None).unwrap();
         let offer = self.a().pc.local_description().unwrap();
-        self.b().pc.set_remote_description(now, offer).unwrap();
+        self.b().pc.set_remote_description(now, changed(offer, &change)).unwrap();
         self.b().pc.set_local_description(now, None).unwrap();
         let answer = self.b().pc.local_description().unwrap();
-        self.a().pc.set_remote_description(now, answer).unwrap();
+        self.a().pc.set_remote_description(now, changed(answer, &change)).unwrap();
     }
 
     /// Runs until `done`, which has to be soon.
@@ -223,6 +232,10 @@ impl Net {
             .iter()
             .all(|id| self.simulation[*id].pc.connection_state() == ConnectionState::Connected)
     }
+}
+
+fn changed(description: SessionDescription, change: impl Fn(String) -> String) -> SessionDescription {
+    SessionDescription { sdp: change(description.sdp), ..description }
 }
 
 pub fn lossy(loss: f64) -> Link {

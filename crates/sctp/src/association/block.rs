@@ -23,6 +23,8 @@ pub(super) struct Block {
     pub(super) rto: RetransmissionTimeout,
     pub(super) resets: Resets,
     pub(super) heartbeat: Heartbeat,
+    /// Whether descriptions took the place of the set-up.
+    pub(super) described: bool,
     /// Time-outs in a row (RFC 9260 §8.1).
     pub(super) errors: u32,
 }
@@ -63,6 +65,7 @@ impl Block {
             rto,
             resets: Resets::new(local.initial_tsn, peer.initial_tsn),
             heartbeat: Heartbeat::new(config.timing.heartbeat_interval),
+            described: false,
             errors: 0,
             local,
             peer,

@@ -19,7 +19,7 @@ impl Association {
                 self.set_phase(Phase::ShutdownPending);
                 self.proceed_shutdown();
             }
-            State::Idle | State::CookieWait { .. } | State::CookieEchoed { .. } => {
+            State::Idle { .. } | State::CookieWait { .. } | State::CookieEchoed { .. } => {
                 self.end(CloseReason::Shutdown);
             }
             State::Open { .. } | State::Ended => {}
@@ -46,7 +46,7 @@ impl Association {
     }
 
     pub(super) fn handle_abort(&mut self, causes: &Causes<'_>) {
-        if matches!(self.state, State::Idle | State::Ended) {
+        if matches!(self.state, State::Idle { .. } | State::Ended) {
             return self.drop_for(DropReason::UnexpectedChunk);
         }
         let first = causes.iter().next();

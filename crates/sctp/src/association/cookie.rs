@@ -5,7 +5,8 @@ use std::time::Duration;
 use antiphon_crypto::HmacKey;
 use antiphon_util::{ParseError, Reader, Writer};
 
-use crate::packet::Capabilities;
+use crate::Config;
+use crate::packet::{Capabilities, Init};
 
 /// What the peer said about itself in INIT or INIT ACK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,33 @@ pub(super) struct PeerInit {
     /// Streams that the peer may send on.
     pub(super) incoming_streams: u16,
     pub(super) capabilities: Capabilities,
+}
+
+impl PeerInit {
+    pub(super) fn new(init: &Init<'_>, capabilities: Capabilities) -> Self {
+        Self {
+            tag: init.initiate_tag,
+            initial_tsn: init.initial_tsn,
+            window: init.a_rwnd,
+            outgoing_streams: init.incoming_streams,
+            incoming_streams: init.outgoing_streams,
+            capabilities,
+        }
+    }
+
+    /// Whether `init` is of the same attempt.
+    pub(super) fn is_of(&self, init: &Init<'_>) -> bool {
+        (self.tag, self.initial_tsn) == (init.initiate_tag, init.initial_tsn)
+    }
+
+    /// With no more streams than `config` has.
+    pub(super) fn limited(self, config: &Config) -> Self {
+        Self {
+            outgoing_streams: self.outgoing_streams.min(config.outgoing_streams),
+            incoming_streams: self.incoming_streams.min(config.incoming_streams),
+            ..self
+        }
+    }
 }
 
 /// Tag and first TSN of an end.

@@ -11,13 +11,12 @@ use super::cookie::{Cookie, CookieAction, Existing, LocalInit, PeerInit, TieTags
 use super::transmit::Control;
 use super::{Association, Phase, State, Timer};
 use crate::packet::{
-    Capabilities, Causes, Chunk, ErrorCause, Init, InitParameters, Parameters, cause, parameter,
-    write_parameter,
+    Causes, Chunk, ErrorCause, Init, InitParameters, Parameters, cause, parameter, write_parameter,
 };
 use crate::{CloseReason, DropReason, Event};
 
 /// Least window that a peer may offer (RFC 9260 §3.3.2).
-const LEAST_WINDOW: u32 = 1500;
+pub(super) const LEAST_WINDOW: u32 = 1500;
 
 impl Association {
     /// Answers INIT in whatever state (RFC 9260 §5.1, §5.2.1, §5.2.2); nothing is kept but in the cookie.
@@ -30,11 +29,15 @@ impl Association {
             return self.refuse_init(init);
         }
         let (local, tie_tags) = match &self.state {
-            State::Idle | State::CookieWait { .. } => (self.local, TieTags::default()),
+            State::Idle { .. } | State::CookieWait { .. } => (self.local, TieTags::default()),
             State::CookieEchoed { block, .. } => (block.local, block.tie_tags),
             State::Open { phase: Phase::ShutdownAckSent, .. } => {
                 // The peer missed SHUTDOWN ACK (RFC 9260 §9.2).
                 return self.outbox.want(Control::ShutdownAck);
+            }
+            // The peer has not seen our description, or not understood it, and sets up what is set up here.
+            State::Open { block, .. } if block.described && block.peer.is_of(init) => {
+                (block.local, block.tie_tags)
             }
             State::Open { block, .. } => {
                 let tie_tags = block.tie_tags;
@@ -46,7 +49,7 @@ impl Association {
         let cookie = Cookie {
             created: self.elapsed(now),
             local,
-            peer: self.peer_init(init, read.capabilities),
+            peer: PeerInit::new(init, read.capabilities).limited(&self.config),
             tie_tags,
         };
         let mut signed = Vec::new();
@@ -83,7 +86,7 @@ impl Association {
             return self.end(CloseReason::ProtocolViolation(violation));
         };
         let cookie = cookie.to_vec();
-        let peer = self.peer_init(init, read.capabilities);
+        let peer = PeerInit::new(init, read.capabilities).limited(&self.config);
         let tie_tags = self.new_tie_tags();
         // An INIT that was sent again measures nothing (RFC 9260 §6.3.1 C5).
         let round_trip = sent_at.filter(|_| attempts == 0).map(|at| now.saturating_duration_since(at));
@@ -105,7 +108,7 @@ impl Association {
             return false;
         }
         let existing = match &self.state {
-            State::Idle => None,
+            State::Idle { .. } => None,
             State::Ended => {
                 self.drop_for(DropReason::UnexpectedChunk);
                 return false;
@@ -161,7 +164,7 @@ impl Association {
         let (attempts, control) = match &mut self.state {
             State::CookieWait { attempts, .. } => (attempts, Control::Init),
             State::CookieEchoed { attempts, .. } => (attempts, Control::CookieEcho),
-            State::Idle | State::Open { .. } | State::Ended => return,
+            State::Idle { .. } | State::Open { .. } | State::Ended => return,
         };
         *attempts += 1;
         if *attempts > self.config.timing.max_init_retransmissions {
@@ -178,7 +181,7 @@ impl Association {
                 *attempts
             }
             State::CookieEchoed { attempts, .. } => *attempts,
-            State::Idle | State::Open { .. } | State::Ended => return,
+            State::Idle { .. } | State::Open { .. } | State::Ended => return,
         };
         let timing = &self.config.timing;
         let timeout = timing.rto_initial.saturating_mul(1 << attempts.min(16)).min(timing.rto_max);
@@ -244,7 +247,7 @@ impl Association {
         self.outbox.want(Control::CookieAck);
     }
 
-    fn new_block(
+    pub(super) fn new_block(
         &mut self,
         local: LocalInit,
         peer: PeerInit,
@@ -268,7 +271,7 @@ impl Association {
         self.connected();
     }
 
-    fn connected(&mut self) {
+    pub(super) fn connected(&mut self) {
         self.timers.stop(Timer::Setup);
         self.outbox.withdraw(Control::Init);
         self.outbox.withdraw(Control::CookieEcho);
@@ -294,17 +297,6 @@ impl Association {
         }
     }
 
-    fn peer_init(&self, init: &Init<'_>, capabilities: Capabilities) -> PeerInit {
-        PeerInit {
-            tag: init.initiate_tag,
-            initial_tsn: init.initial_tsn,
-            window: init.a_rwnd,
-            outgoing_streams: init.incoming_streams.min(self.config.outgoing_streams),
-            incoming_streams: init.outgoing_streams.min(self.config.incoming_streams),
-            capabilities,
-        }
-    }
-
     fn refuse_init(&mut self, init: &Init<'_>) {
         self.drop_for(DropReason::Malformed);
         self.abort_apart(init.initiate_tag, cause::INVALID_PARAMETER, &[]);
@@ -326,7 +318,7 @@ impl Association {
         self.reply_apart(cookie.peer.tag, &Chunk::Error(Causes::new(&causes)));
     }
 
-    fn new_tie_tags(&mut self) -> TieTags {
+    pub(super) fn new_tie_tags(&mut self) -> TieTags {
         TieTags { local: new_tag(&mut self.rng), peer: new_tag(&mut self.rng) }
     }
 }

@@ -5,6 +5,7 @@
 //!   Closed ──────────────► CookieWait ─────────► CookieEchoed ────────────► Established
 //!      │                        │                     │                      │      │
 //!      └────────────────────────┴─── COOKIE ECHO ─────┴──────────────────────┘      │
+//!      └──────────────── connect, the peer was described ────────────────────┘      │
 //!                                                                                   │
 //!                 shutdown                      all acknowledged                    │
 //!   ShutdownPending ◄─── Established   ShutdownPending ──► ShutdownSent ──┐         │
@@ -16,6 +17,7 @@ mod block;
 mod close;
 mod cookie;
 mod data;
+mod described;
 mod establish;
 mod heartbeat;
 mod reset;
@@ -30,7 +32,8 @@ use antiphon_util::{Rng, Tally, Timers};
 use tracing::{debug, trace};
 
 use self::block::Block;
-use self::cookie::LocalInit;
+use self::cookie::{LocalInit, PeerInit};
+pub use self::described::DescribedInit;
 use self::transmit::{Control, Outbox};
 use crate::packet::{Checksum, Chunk, Header, Packet, PacketError};
 use crate::rx::Inbox;
@@ -52,6 +55,8 @@ pub struct Association {
     /// Tag and TSN of the association that is not set up yet.
     local: LocalInit,
     state: State,
+    /// Of the path, by other means than a set-up.
+    round_trip: Option<Duration>,
     queue: SendQueue,
     /// Whether `send` refused something since there was room.
     refused: bool,
@@ -88,7 +93,10 @@ pub enum AssociationState {
 #[derive(Debug)]
 enum State {
     /// `connect` was not called, and no cookie came back.
-    Idle,
+    Idle {
+        /// The peer, where its description told of it.
+        described: Option<PeerInit>,
+    },
     CookieWait {
         attempts: u32,
         sent_at: Option<Instant>,
@@ -137,7 +145,8 @@ impl Association {
             cookie_secret,
             origin: None,
             local,
-            state: State::Idle,
+            state: State::Idle { described: None },
+            round_trip: None,
             queue,
             refused: false,
             inbox: Inbox::default(),
@@ -149,13 +158,17 @@ impl Association {
         }
     }
 
-    /// Starts to set up the association; without effect where it has been started or is over. A peer that sends INIT
+    /// Starts to set up the association, or establishes it where the peer was described; without effect where it has been started or is over. A peer that sends INIT
     /// is answered at any time.
     pub fn connect(&mut self, now: Instant) {
         self.origin.get_or_insert(now);
-        if matches!(self.state, State::Idle) {
-            self.set_state(State::CookieWait { attempts: 0, sent_at: None });
-            self.outbox.want(Control::Init);
+        match self.state {
+            State::Idle { described: Some(peer) } => self.establish_described(peer),
+            State::Idle { described: None } => {
+                self.set_state(State::CookieWait { attempts: 0, sent_at: None });
+                self.outbox.want(Control::Init);
+            }
+            State::CookieWait { .. } | State::CookieEchoed { .. } | State::Open { .. } | State::Ended => {}
         }
     }
 
@@ -171,6 +184,11 @@ impl Association {
         let Header { source_port, destination_port, verification_tag } = parsed.header;
         if source_port != self.config.remote_port || destination_port != self.config.local_port {
             return self.drop_for(DropReason::Port);
+        }
+        if let State::Idle { described: Some(peer) } = self.state
+            && verification_tag == self.local.tag
+        {
+            self.establish_described(peer);
         }
         self.counts.packets_received += 1;
         self.counts.bytes_received += packet.len() as u64;
@@ -222,7 +240,7 @@ impl Association {
     /// The message is handed back to nobody: it is refused whole, see [`SendError`].
     pub fn send(&mut self, now: Instant, message: Message, options: SendOptions) -> Result<(), SendError> {
         let streams = match &self.state {
-            State::Idle | State::CookieWait { .. } => self.config.outgoing_streams,
+            State::Idle { .. } | State::CookieWait { .. } => self.config.outgoing_streams,
             State::CookieEchoed { block, .. } | State::Open { block, phase: Phase::Established } => {
                 block.peer.outgoing_streams
             }
@@ -274,6 +292,11 @@ impl Association {
         self.config.max_outgoing_message = max;
     }
 
+    /// Sets the peer's port, once its description told; to be called before [`Self::connect`].
+    pub fn set_remote_port(&mut self, port: u16) {
+        self.config.remote_port = port;
+    }
+
     /// Resets our direction of `streams` after the messages accepted so far are on the wire (RFC 6525). Messages sent
     /// on them until [`Event::OutgoingStreamsReset`] wait for it.
     ///
@@ -299,7 +322,7 @@ impl Association {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let block = match &self.state {
             State::Open { block, .. } => block.next_timeout(),
-            State::Idle | State::CookieWait { .. } | State::CookieEchoed { .. } | State::Ended => None,
+            State::Idle { .. } | State::CookieWait { .. } | State::CookieEchoed { .. } | State::Ended => None,
         };
         let deadline = self.queue.next_deadline().filter(|_| !matches!(self.state, State::Ended));
         [self.timers.next(), block, deadline].into_iter().flatten().min()
@@ -308,7 +331,7 @@ impl Association {
     /// Where the association stands.
     pub fn state(&self) -> AssociationState {
         match &self.state {
-            State::Idle | State::Ended => AssociationState::Closed,
+            State::Idle { .. } | State::Ended => AssociationState::Closed,
             State::CookieWait { .. } => AssociationState::CookieWait,
             State::CookieEchoed { .. } => AssociationState::CookieEchoed,
             State::Open { phase, .. } => match phase {
@@ -336,7 +359,7 @@ impl Association {
     pub fn is_delivered(&self) -> bool {
         let acknowledged = match &self.state {
             State::Open { block, .. } | State::CookieEchoed { block, .. } => block.sender.is_idle(),
-            State::Idle | State::CookieWait { .. } | State::Ended => true,
+            State::Idle { .. } | State::CookieWait { .. } | State::Ended => true,
         };
         acknowledged && self.queue.is_empty()
     }
@@ -406,7 +429,7 @@ impl Association {
             State::Open { block, .. } | State::CookieEchoed { block, .. } => {
                 (block.local.tag, Some(block.peer.tag))
             }
-            State::Idle | State::CookieWait { .. } | State::Ended => (self.local.tag, None),
+            State::Idle { .. } | State::CookieWait { .. } | State::Ended => (self.local.tag, None),
         };
         match chunk {
             // INIT stands alone in its packet.

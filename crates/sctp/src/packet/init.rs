@@ -4,7 +4,7 @@ use antiphon_util::{ParseError, Reader, Writer};
 
 use super::chunk::write_chunk_header;
 use super::parameters::{Parameters, parameter, unknown, write_parameter};
-use super::{RawParameter, kind};
+use super::{Chunk, Chunks, RawParameter, kind};
 
 /// The opening of an association; INIT and INIT ACK have the same layout.
 ///
@@ -33,6 +33,18 @@ pub struct Init<'a> {
 }
 
 impl<'a> Init<'a> {
+    /// Reads a whole INIT chunk that stands alone.
+    ///
+    /// # Errors
+    /// It is not one chunk of that type.
+    pub(crate) fn parse_chunk(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let mut chunks = Chunks::new(Reader::new(bytes));
+        match (chunks.next().transpose()?, chunks.next()) {
+            (Some(Chunk::Init(init)), None) => Ok(init),
+            _ => Err(ParseError::Value),
+        }
+    }
+
     pub(super) fn parse(reader: &mut Reader<'a>) -> Result<Self, ParseError> {
         Ok(Self {
             initiate_tag: reader.u32()?,
