@@ -306,6 +306,11 @@ impl Connection {
         MAX_OVERHEAD + if self.core.config.connection_id.is_some() { 255 } else { 0 }
     }
 
+    /// The most that the peer takes in a record (RFC 8449), in bytes of data; `None` where it has not told.
+    pub fn peer_record_size_limit(&self) -> Option<usize> {
+        self.core.writing.record_limit()
+    }
+
     /// Whether data flows.
     pub fn is_connected(&self) -> bool {
         matches!(self.state, State::Connected(_))

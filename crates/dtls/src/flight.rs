@@ -361,6 +361,11 @@ impl WriteState {
         self.sealers.last_mut()
     }
 
+    /// What the peer announced to take in a record.
+    pub(crate) fn record_limit(&self) -> Option<usize> {
+        self.record_limit
+    }
+
     /// Greatest plaintext of a protected record of ours.
     pub(crate) fn plaintext_limit(&self) -> usize {
         self.record_limit.unwrap_or(MAX_PLAINTEXT).min(MAX_PLAINTEXT)

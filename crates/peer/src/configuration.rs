@@ -115,8 +115,11 @@ pub struct Limits {
     pub events: usize,
     /// DTLS datagrams kept until the remote description is known; default 8.
     pub early_datagrams: usize,
-    /// Bytes of a UDP payload sent, before and after path MTU discovery of other layers; default 1,200.
+    /// Bytes of a UDP payload that every path is taken to carry; default 1,200.
     pub datagram_size: usize,
+    /// Bytes of a UDP payload that is sent at most, where probes show that the path carries it (RFC 8899) and the peer takes it;
+    /// default 16,250.
+    pub probed_datagram_size: usize,
     /// Datagrams of one run that leaves with a single call; default and most 64.
     pub run_datagrams: usize,
     /// Bytes of such a run; default and most 65,000.
@@ -141,6 +144,7 @@ impl Default for Limits {
             events: 4_096,
             early_datagrams: 8,
             datagram_size: 1_200,
+            probed_datagram_size: 16_250,
             run_datagrams: 64,
             run_size: 65_000,
             message_size: 262_144,

@@ -353,6 +353,8 @@ impl PeerConnection {
             let ice = self.handle_ice_events();
             self.transport.start(now, &mut self.drops);
             let dtls = self.transport.handle_dtls_events(now);
+            // Channels may open with the connection, and are told after it.
+            self.tell_states();
             let sctp = self.handle_association_events(now);
             if !(ice || dtls || sctp) {
                 break;

@@ -98,7 +98,7 @@ fn an_init_answers_an_init() {
         (&unpadded, true),
         ("", false),
         ("a=sctp-init:AQAA\r\n", false),
-        ("a=sctp-init:!\r\n", false),
+        ("a=sctp-init:AAAA\r\n", false),
     ] {
         let mut b = negotiation("bbbb");
         b.set_remote(&SessionDescription::offer(offer.replace(line, told))).unwrap();

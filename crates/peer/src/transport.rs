@@ -69,6 +69,8 @@ pub(crate) struct Transport {
     held: Vec<u8>,
     /// Datagrams of the handshake that rode in checks and were not named before there was a path.
     pub(crate) unnamed: VecDeque<Vec<u8>>,
+    /// The path that the association sizes its packets for.
+    probed: Option<Path>,
     /// What is still to be sent after the end, and where to.
     farewell: Option<(Path, VecDeque<Vec<u8>>)>,
     pub(crate) traffic: Traffic,
@@ -118,6 +120,7 @@ impl Transport {
             association: Association::new(association, rng.fork()),
             held: Vec::new(),
             unnamed: VecDeque::new(),
+            probed: None,
             farewell: None,
             traffic: Traffic::default(),
             provider,
@@ -316,6 +319,11 @@ impl Transport {
         if self.dtls_state != DtlsState::Connected {
             return None;
         }
+        if self.probed != Some(path) {
+            self.probed = Some(path);
+            self.association
+                .set_probed_packet_sizes(&packet_sizes(&self.limits, dtls.peer_record_size_limit()));
+        }
         let run = Run {
             datagrams: self.limits.run_datagrams.clamp(1, 64),
             size: self.limits.run_size.min(65_000),
@@ -429,6 +437,21 @@ fn timing() -> sctp::Timing {
     }
 }
 
+/// UDP payloads that paths are known to carry, beyond the 1,200 bytes that are sent from the start: with IPv6's least MTU, in
+/// tunnels, over PPPoE and Ethernet with IPv4 and IPv6, with jumbo frames, and within a machine, where four fill a run.
+const DATAGRAM_SIZES: [usize; 10] = [1_232, 1_372, 1_392, 1_432, 1_452, 1_464, 1_472, 4_052, 8_952, 16_250];
+/// What a peer takes that has not told what records it takes: the buffer that Chromium reads a record into has 2,048 bytes, and
+/// a longer one ends the connection.
+const UNTOLD_DATAGRAM_SIZE: usize = 1_500;
+
+/// The packet sizes to probe for, where the peer told what records it takes, or did not.
+fn packet_sizes(limits: &Limits, told: Option<usize>) -> Vec<usize> {
+    let told = told.map_or(UNTOLD_DATAGRAM_SIZE, |limit| limit + RECORD_OVERHEAD);
+    let most = told.min(limits.probed_datagram_size);
+    let sizes = DATAGRAM_SIZES.into_iter().filter(|size| *size <= most);
+    sizes.map(|size| size.saturating_sub(RECORD_OVERHEAD)).collect()
+}
+
 /// What a run is made with.
 struct Run<'a> {
     datagrams: usize,
@@ -453,7 +476,8 @@ fn seal_run(
     buf.append(run.held);
     for _ in usize::from(segment > 0)..run.datagrams {
         let at = buf.len();
-        if segment > 0 && at - start + segment > run.size {
+        let probe = association.is_probe_due();
+        if segment > 0 && (probe || at - start + segment > run.size) {
             break;
         }
         buf.resize(at + headroom, 0);
@@ -465,6 +489,9 @@ fn seal_run(
         let len = buf.len() - at;
         if segment == 0 {
             segment = len;
+            if probe {
+                break;
+            }
         } else if len > segment {
             run.held.extend(buf.drain(at..));
             break;
@@ -474,4 +501,23 @@ fn seal_run(
     }
     let len = buf.len() - start;
     (len > 0).then_some((len, (len > segment).then_some(segment)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_packets_are_for_peers_that_told_what_they_take() {
+        let limits = Limits::default();
+        let largest = |limits: &Limits, told| packet_sizes(limits, told).last().copied();
+        assert_eq!(largest(&limits, None), Some(1_472 - RECORD_OVERHEAD));
+        assert_eq!(largest(&limits, Some(16_384)), Some(16_250 - RECORD_OVERHEAD));
+        assert_eq!(largest(&limits, Some(4_100)), Some(4_052 - RECORD_OVERHEAD));
+        assert_eq!(
+            largest(&Limits { probed_datagram_size: 1_400, ..limits.clone() }, None),
+            Some(1_392 - RECORD_OVERHEAD)
+        );
+        assert_eq!(largest(&Limits { probed_datagram_size: 0, ..limits }, Some(16_384)), None);
+    }
 }

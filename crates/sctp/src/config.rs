@@ -16,9 +16,12 @@ pub struct Config {
     pub local_port: u16,
     /// The peer's port, 5000 by WebRTC custom.
     pub remote_port: u16,
-    /// Largest SCTP packet sent, in bytes with its header; rounded down to a multiple of 4, at least 512. The default
+    /// SCTP packet that every path is taken to carry, in bytes with its header; rounded down to a multiple of 4, at least 512. The default
     /// leaves room in 1,200 bytes for the record around it.
     pub max_packet_size: usize,
+    /// Larger packets, in bytes with their headers, that are sent where probes show that the path carries them (RFC 8899); see
+    /// [`set_probed_packet_sizes`](crate::Association::set_probed_packet_sizes). None at first.
+    pub probed_packet_sizes: Vec<usize>,
     /// Largest message accepted from the peer, in bytes.
     pub max_incoming_message: usize,
     /// Largest message that may be sent to the peer, in bytes.
@@ -53,6 +56,7 @@ impl Default for Config {
             local_port: 5000,
             remote_port: 5000,
             max_packet_size: 1200 - 37,
+            probed_packet_sizes: Vec::new(),
             max_incoming_message: 256 * 1024,
             max_outgoing_message: 256 * 1024,
             receive_window: 1024 * 1024,

@@ -157,6 +157,8 @@ pub struct Statistics {
     pub spurious_recoveries: u64,
     /// Messages given up under partial reliability.
     pub messages_abandoned: u64,
+    /// Bytes that a packet with data may have, its header included, as the path is known to carry.
+    pub packet_size: usize,
     /// Congestion window, in bytes.
     pub congestion_window: usize,
     /// Bytes sent and neither acknowledged nor thought lost, chunk headers included.
@@ -175,6 +177,8 @@ pub struct Statistics {
     pub receive_window: usize,
     /// Whether messages are interleaved (RFC 8260).
     pub interleaving: bool,
+    /// Whether our packets go without checksum (RFC 9653).
+    pub zero_checksum: bool,
     /// Retransmission time-out in force.
     pub retransmission_timeout: Duration,
 }

@@ -9,6 +9,9 @@
 //! where they were none. How fast is sent is decided by BBR, CUBIC or NewReno, see [`CongestionControl`]; packets are
 //! spaced at the rate that the controller tells. The receive window grows while what arrives is read.
 //!
+//! Larger packets are sent where probes show that the path carries them, and no more where they vanish (RFC 8899). Session
+//! descriptions may take the place of the set-up (SNAP).
+//!
 //! # How to drive it
 //!
 //! An [`Association`] knows neither addresses nor sockets nor the clock. Its owner calls, in any order and any number
@@ -51,8 +54,7 @@
 //!
 //! # What it leaves out
 //!
-//! Multi-homing, authentication (RFC 4895; DTLS authenticates), address reconfiguration, and so far path MTU discovery
-//! (RFC 8899). The data channel protocol (DCEP) belongs to the owner.
+//! Multi-homing, authentication (RFC 4895; DTLS authenticates) and address reconfiguration. The data channel protocol (DCEP) belongs to the owner.
 
 mod association;
 mod config;

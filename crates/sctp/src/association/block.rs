@@ -51,6 +51,7 @@ impl Block {
         };
         let sender = SenderConfig {
             packet_size: config.packet_size(),
+            probed_packet_sizes: &config.probed_packet_sizes,
             initial_tsn: local.initial_tsn,
             peer_window: peer.window,
             partial_reliability: peer.capabilities.forward_tsn,
@@ -76,6 +77,12 @@ impl Block {
     /// Whether messages are interleaved in both directions (RFC 8260 §2.2.1).
     pub(super) fn interleaves(&self, config: &Config) -> bool {
         config.interleaving && self.peer.capabilities.interleaving
+    }
+
+    /// Whether our packets go without checksum: what the peer announced says what it takes, whatever it sends itself
+    /// (RFC 9653 §5.1).
+    pub(super) fn goes_without_checksum(&self, config: &Config) -> bool {
+        config.zero_checksum && self.peer.capabilities.zero_checksum
     }
 
     /// When time alone causes something.

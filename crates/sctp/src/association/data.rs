@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use antiphon_util::Tally;
 
-use super::heartbeat::Beat;
+use super::heartbeat::{Beat, read_info};
 use super::transmit::Control;
 use super::{Association, Phase, State};
 use crate::packet::{Data, ErrorCause, ForwardTsn, IData, IForwardTsn, Sack, cause};
@@ -89,6 +89,10 @@ impl Association {
         let State::Open { block, .. } = &mut self.state else {
             return self.drop_for(DropReason::UnexpectedChunk);
         };
+        if read_info(info).is_some_and(|nonce| block.sender.path_mtu.handle_answer(now, nonce)) {
+            block.errors = 0;
+            return;
+        }
         match block.heartbeat.handle_ack(now, info) {
             Some(round_trip) => {
                 block.errors = 0;

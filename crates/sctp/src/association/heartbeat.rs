@@ -62,19 +62,26 @@ impl Heartbeat {
     pub(super) fn send(&mut self, now: Instant, nonce: u64, timeout: Duration, out: &mut Vec<u8>) {
         self.pending = Some(Pending { nonce, sent_at: now });
         self.due = Some(now + timeout);
-        write_parameter(&mut Writer::new(out), parameter::HEARTBEAT_INFO, &nonce.to_be_bytes());
+        write_info(nonce, out);
     }
 
     /// The round-trip time, where `value` answers the HEARTBEAT that is pending.
     pub(super) fn handle_ack(&mut self, now: Instant, value: &[u8]) -> Option<Duration> {
-        let mut reader = Reader::new(value);
-        let (kind, len, nonce) = (reader.u16().ok()?, reader.u16().ok()?, reader.u64().ok()?);
-        let expected = (parameter::HEARTBEAT_INFO, 12, self.pending.as_ref()?.nonce);
-        if (kind, len, nonce) != expected {
-            return None;
-        }
-        let pending = self.pending.take()?;
+        let nonce = read_info(value)?;
+        let pending = self.pending.take_if(|pending| pending.nonce == nonce)?;
         self.due = self.interval.map(|interval| now + interval);
         Some(now.saturating_duration_since(pending.sent_at))
     }
+}
+
+/// Appends the Heartbeat Info parameter.
+pub(super) fn write_info(nonce: u64, out: &mut Vec<u8>) {
+    write_parameter(&mut Writer::new(out), parameter::HEARTBEAT_INFO, &nonce.to_be_bytes());
+}
+
+/// The nonce in a Heartbeat Info parameter of ours.
+pub(super) fn read_info(value: &[u8]) -> Option<u64> {
+    let mut reader = Reader::new(value);
+    let (kind, len, nonce) = (reader.u16().ok()?, reader.u16().ok()?, reader.u64().ok()?);
+    ((kind, len) == (parameter::HEARTBEAT_INFO, 12)).then_some(nonce)
 }

@@ -297,6 +297,21 @@ impl Association {
         self.config.remote_port = port;
     }
 
+    /// Sets the packet sizes, in bytes, that are probed for once they would be of use, and begins with
+    /// [`Config::max_packet_size`] again: to be called when the path is another.
+    pub fn set_probed_packet_sizes(&mut self, sizes: &[usize]) {
+        self.config.probed_packet_sizes = sizes.to_vec();
+        if let State::CookieEchoed { block, .. } | State::Open { block, .. } = &mut self.state {
+            block.sender.path_mtu.restart(sizes);
+        }
+    }
+
+    /// Whether the next packet is a probe, which is larger than what the path is known to carry: it has to leave alone, so
+    /// that nothing is lost with it.
+    pub fn is_probe_due(&self) -> bool {
+        self.probe_size().is_some()
+    }
+
     /// Resets our direction of `streams` after the messages accepted so far are on the wire (RFC 6525). Messages sent
     /// on them until [`Event::OutgoingStreamsReset`] wait for it.
     ///
@@ -382,8 +397,10 @@ impl Association {
             statistics.least_round_trip_time = block.sender.least_round_trip();
             statistics.pacing_rate = block.sender.pacing_rate(&block.rto).map(|rate| rate as u64);
             statistics.receive_window = block.receiver.window_size();
+            statistics.zero_checksum = block.goes_without_checksum(&self.config);
             statistics.interleaving = block.interleaves(&self.config);
             statistics.messages_abandoned = block.sender.abandoned_messages();
+            statistics.packet_size = block.sender.path_mtu.size();
             statistics.congestion_window = block.sender.congestion_window();
             statistics.in_flight = block.sender.in_flight();
             statistics.peer_receive_window = block.sender.peer_window();

@@ -6,6 +6,7 @@ use std::time::Instant;
 use antiphon_util::Writer;
 
 use super::establish::new_tag;
+use super::heartbeat::write_info;
 use super::{Association, Phase, State, Timer};
 use crate::DropReason;
 use crate::packet::{
@@ -107,10 +108,15 @@ impl Association {
             return Some(len);
         }
         let State::Open { block, .. } = &self.state else { return None };
-        let (tag, zero_checksum) = (block.peer.tag, block.peer.capabilities.zero_checksum);
+        let (tag, without_checksum) = (block.peer.tag, block.goes_without_checksum(&self.config));
         let start = buf.len();
         let header = self.header(tag);
-        let mut packet = PacketWriter::new(buf, header, self.config.packet_size());
+        if let Some(size) = self.probe_size() {
+            let mut packet = PacketWriter::new(buf, header, size);
+            self.write_probe(now, &mut packet);
+            return Some(finish(packet, without_checksum));
+        }
+        let mut packet = PacketWriter::new(buf, header, block.sender.path_mtu.size());
         if !self.outbox.is_empty() {
             self.write_control(now, &mut packet);
         }
@@ -119,9 +125,26 @@ impl Association {
             buf.truncate(start);
             return None;
         }
-        // What the peer announced says what it takes, whatever it sends itself (RFC 9653 §5.1).
-        let without = zero_checksum && self.config.zero_checksum;
-        Some(if without { packet.finish_without_checksum() } else { packet.finish() })
+        Some(finish(packet, without_checksum))
+    }
+
+    /// The size of the probe that is to be sent next.
+    pub(super) fn probe_size(&self) -> Option<usize> {
+        match &self.state {
+            State::Open { block, phase: Phase::Established } => block.sender.path_mtu.due(),
+            _ => None,
+        }
+    }
+
+    /// HEARTBEAT, and padding up to the size that is probed for (RFC 8899 §6.2.1.2, RFC 4820 §4).
+    fn write_probe(&mut self, now: Instant, packet: &mut PacketWriter<'_>) {
+        let State::Open { block, .. } = &mut self.state else { return };
+        let nonce = block.sender.path_mtu.sent(now, block.rto.timeout(), &mut self.rng);
+        let mut info = Vec::new();
+        write_info(nonce, &mut info);
+        Chunk::Heartbeat(&info).write(packet.chunks());
+        let padding = packet.remaining().saturating_sub(CHUNK_HEADER_LEN);
+        Chunk::Pad(padding).write(packet.chunks());
     }
 
     /// Packets that hold one chunk and have a tag of their own.
@@ -240,4 +263,11 @@ impl Association {
         self.outbox.replies.clear();
         self.reply_apart(tag, &Chunk::Abort { reflected: false, causes: Causes::new(&causes) });
     }
+}
+
+/// Bytes of a chunk before its value.
+const CHUNK_HEADER_LEN: usize = 4;
+
+fn finish(packet: PacketWriter<'_>, without_checksum: bool) -> usize {
+    if without_checksum { packet.finish_without_checksum() } else { packet.finish() }
 }

@@ -132,6 +132,12 @@ impl<'a> PacketWriter<'a> {
         self.max_size.saturating_sub(self.writer.len())
     }
 
+    /// Bytes written so far, with the header.
+    #[allow(clippy::len_without_is_empty, reason = "a packet is empty of chunks, not of bytes")]
+    pub fn len(&self) -> usize {
+        self.writer.len()
+    }
+
     /// Whether no chunk has been written.
     pub fn is_empty(&self) -> bool {
         self.writer.len() <= HEADER_LEN

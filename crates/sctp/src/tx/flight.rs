@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::path_mtu::LostPackets;
 use crate::congestion::Snapshot;
 use crate::tsn::Tsn;
 
@@ -23,8 +24,16 @@ pub(super) struct Flight {
 #[derive(Debug)]
 struct SentPacket {
     snapshot: Snapshot,
+    /// In bytes, once it is written.
+    size: usize,
     /// Chunks that were last sent with it and are not acknowledged.
     pending: u32,
+}
+
+impl SentPacket {
+    fn as_lost(&self) -> LostPackets {
+        LostPackets { smallest: self.size, sent_at: self.snapshot.sent_at }
+    }
 }
 
 impl Flight {
@@ -40,7 +49,7 @@ impl Flight {
 
     /// Begins the packet with the number [`Self::next`].
     pub(super) fn begin(&mut self, snapshot: Snapshot) {
-        self.packets.push_back(SentPacket { snapshot, pending: 0 });
+        self.packets.push_back(SentPacket { snapshot, size: 0, pending: 0 });
     }
 
     /// The packet begun last carries `tsn`; after it so many bytes are in flight.
@@ -51,6 +60,23 @@ impl Flight {
             packet.snapshot.in_flight = in_flight;
             self.transmissions.push_back((tsn, serial));
         }
+    }
+
+    /// The packet begun last is written.
+    pub(super) fn end(&mut self, size: usize) {
+        if let Some(packet) = self.packets.back_mut() {
+            packet.size = size;
+        }
+    }
+
+    pub(super) fn size(&self, serial: Serial) -> usize {
+        self.packet(serial).map_or(0, |packet| packet.size)
+    }
+
+    /// The packets larger than `size` of which something is not settled.
+    pub(super) fn larger_than(&self, size: usize) -> Option<LostPackets> {
+        let pending = self.packets.iter().filter(|packet| packet.pending > 0 && packet.size > size);
+        pending.fold(None, |larger, packet| Some(LostPackets::and(larger, packet.as_lost())))
     }
 
     pub(super) fn snapshot(&self, serial: Serial) -> Option<Snapshot> {

@@ -3,6 +3,7 @@
 mod flight;
 mod messages;
 mod outstanding;
+mod path_mtu;
 mod queue;
 mod rack;
 mod recovery;

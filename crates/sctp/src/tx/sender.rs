@@ -9,6 +9,7 @@ use antiphon_util::Rng;
 use super::flight::{Flight, Serial};
 use super::messages::MessageKey;
 use super::outstanding::{NewlyAcked, Outstanding, Uncut};
+use super::path_mtu::{LostPackets, PathMtu};
 use super::rack::{Delivered, Rack, Verdict};
 use super::recovery::Recovery;
 use super::{RetransmissionTimeout, SendQueue};
@@ -27,7 +28,7 @@ pub(crate) struct Sender {
     pub(super) recovery: Recovery,
     rack: Rack,
     pub(super) features: Features,
-    pub(super) packet_size: usize,
+    pub(crate) path_mtu: PathMtu,
     pub(super) max_in_flight: usize,
     /// The peer's window as last advertised.
     pub(super) peer_window: usize,
@@ -52,8 +53,9 @@ pub(crate) struct Sender {
 
 /// What a sender is made with.
 #[derive(Debug)]
-pub(crate) struct SenderConfig {
+pub(crate) struct SenderConfig<'a> {
     pub(crate) packet_size: usize,
+    pub(crate) probed_packet_sizes: &'a [usize],
     pub(crate) initial_tsn: u32,
     pub(crate) peer_window: u32,
     pub(crate) partial_reliability: bool,
@@ -127,13 +129,15 @@ struct Findings {
     newest: Option<Delivered>,
     /// Round trip of the newest packet, unless it is ambiguous.
     round_trip: Option<Duration>,
+    /// Bytes of the largest packet of which something was delivered.
+    largest: usize,
     /// Chunks that were thought lost and had arrived, and how many of them before they were sent again.
     found: u32,
     found_unsent: u32,
 }
 
 impl Sender {
-    pub(crate) fn new(config: &SenderConfig, rng: Rng) -> Self {
+    pub(crate) fn new(config: &SenderConfig<'_>, rng: Rng) -> Self {
         let header_len = if config.interleaving { I_DATA_HEADER_LEN } else { DATA_HEADER_LEN };
         Self {
             outstanding: Outstanding::new(config.initial_tsn, header_len),
@@ -147,7 +151,7 @@ impl Sender {
                 partial_reliability: config.partial_reliability,
                 interleaving: config.interleaving,
             },
-            packet_size: config.packet_size,
+            path_mtu: PathMtu::new(config.packet_size, config.probed_packet_sizes),
             max_in_flight: config.max_in_flight,
             peer_window: config.peer_window as usize,
             forward: Forward::No,
@@ -182,6 +186,7 @@ impl Sender {
         }
         self.update_window(sack.a_rwnd as usize);
         let mut findings = self.evaluate(now, &acked, highest_before);
+        self.path_mtu.delivered(findings.largest);
         findings.found += u32::try_from(self.duplicates(sack)).unwrap_or(u32::MAX);
         self.measure(&findings, rto);
         let newest = findings.newest.and_then(|newest| self.flight.snapshot(newest.serial));
@@ -215,7 +220,7 @@ impl Sender {
             self.restart_tail(now, rto);
         }
         // A window that takes no packet is closed, even if it is not 0: what is sent then is a probe (RFC 9260 §6.1 A).
-        let probed = self.peer_window < self.packet_size;
+        let probed = self.peer_window < self.path_mtu.base();
         let outcome = SackOutcome { alive: acked.bytes > 0 || acked.cumulative_moved || probed };
         acked.clear();
         self.acked = acked;
@@ -244,7 +249,10 @@ impl Sender {
             Tail::Idle | Tail::ProbeDue => None,
         };
         let deadline = self.deadlines.peek().map(|Reverse((at, _))| *at);
-        [tail, self.late, self.paced_until, deadline].into_iter().flatten().min()
+        [tail, self.late, self.paced_until, deadline, self.path_mtu.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Handles what time alone causes; whether the retransmission timer expired (RFC 9260 §6.3.3), `rto` being backed
@@ -257,6 +265,7 @@ impl Sender {
     ) -> bool {
         self.paced_until = self.paced_until.filter(|at| *at > now);
         self.expire(now, queue);
+        self.path_mtu.handle_timeout(now);
         if self.late.is_some_and(|at| at <= now) {
             self.late = None;
             let lost = self.detect_losses(now, rto);
@@ -389,6 +398,7 @@ impl Sender {
         for chunk in &acked.chunks {
             let Some(sent_at) = self.flight.sent_at(chunk.packet) else { continue };
             let round_trip = now.saturating_duration_since(sent_at);
+            findings.largest = findings.largest.max(self.flight.size(chunk.packet));
             let repeated = chunk.transmissions > 1;
             if chunk.was_lost {
                 findings.found += 1;
@@ -451,6 +461,7 @@ impl Sender {
     fn detect_losses(&mut self, now: Instant, rto: &RetransmissionTimeout) -> usize {
         self.late = None;
         let (mut bytes, mut chunks, mut last) = (0, 0, self.outstanding.cumulative());
+        let mut larger = None;
         let reneged = self.outstanding.handle_reneging();
         while let Some((tsn, serial)) = self.flight.earliest() {
             if !self.outstanding.is_in_flight(tsn, serial) {
@@ -477,6 +488,13 @@ impl Sender {
             bytes += len;
             chunks += 1;
             last = last.max(tsn);
+            let packet = LostPackets { smallest: self.flight.size(serial), sent_at: snapshot.sent_at };
+            if packet.smallest > self.path_mtu.base() {
+                larger = Some(LostPackets::and(larger, packet));
+            }
+        }
+        if let Some(larger) = larger {
+            self.path_mtu.lost(now, larger);
         }
         if (chunks > 0 || reneged) && self.recovery.lose(chunks, last, self.last_tsn()) {
             self.counts.fast_recoveries += 1;
@@ -496,8 +514,8 @@ impl Sender {
             return 0;
         }
         self.counts.fast_recoveries += 1;
-        self.controller.handle_congestion(now, self.outstanding.in_flight() + self.packet_size);
-        self.packet_size
+        self.controller.handle_congestion(now, self.outstanding.in_flight() + self.path_mtu.base());
+        self.path_mtu.base()
     }
 
     /// Losses were found by time alone: there is no acknowledgement to tell with them.
@@ -538,6 +556,9 @@ impl Sender {
     fn time_out(&mut self, now: Instant, rto: &RetransmissionTimeout) {
         self.counts.timeouts += 1;
         self.controller.handle_timeout(now);
+        if let Some(larger) = self.flight.larger_than(self.path_mtu.base()) {
+            self.path_mtu.lost(now, larger);
+        }
         self.outstanding.lose_all();
         self.recovery.time_out(self.last_tsn());
         self.late = None;
@@ -565,7 +586,7 @@ impl Sender {
     /// Takes the peer's window. Where it opens, what was sent against the closed one was refused, or nearly: it is
     /// sent again now and not when the timer, long backed off, expires.
     fn update_window(&mut self, window: usize) {
-        let opened = self.peer_window < self.packet_size && window >= self.packet_size;
+        let opened = self.peer_window < self.path_mtu.base() && window >= self.path_mtu.base();
         self.peer_window = window;
         if opened && self.probing_window {
             self.probing_window = false;

@@ -48,7 +48,7 @@ impl Sender {
         if self.tail == Tail::ProbeDue {
             self.write_probe(now, rto, packet, queue);
         } else if !self.is_paced(now, rto) {
-            self.probing_window |= self.peer_window < self.packet_size;
+            self.probing_window |= self.peer_window < self.path_mtu.base();
             self.write_lost(now, rto, packet, queue);
             self.write_new(now, serial, packet, queue);
         }
@@ -56,6 +56,10 @@ impl Sender {
             self.note_limit(now, rto, queue);
         } else {
             self.sent(now, rto, room - packet.remaining());
+            self.flight.end(packet.len());
+            if queue.turn(now).is_some() {
+                self.path_mtu.filled(now);
+            }
         }
         if self.forward == Forward::Due {
             self.write_forward_tsn(now, packet);
@@ -182,7 +186,7 @@ impl Sender {
             self.outstanding.in_flight_payload() + turn.len.min(self.full_fragment()) <= self.peer_window
         };
         if let Some(turn) = queue.turn(now).filter(fits) {
-            let room = packet.remaining().saturating_sub(self.header_len()) & !3;
+            let room = packet.remaining().saturating_sub(self.header_len()).min(self.full_fragment()) & !3;
             if self.is_worth_cutting(turn.len, room, packet.is_empty()) {
                 self.begin_packet(now, serial);
                 self.cut(&turn, room, packet, queue);
@@ -208,7 +212,7 @@ impl Sender {
         queue: &mut SendQueue,
     ) {
         while let Some(room) = packet.remaining().checked_sub(self.header_len() + 1).map(|room| room + 1) {
-            let room = room & !3;
+            let room = room.min(self.full_fragment()) & !3;
             let Some(turn) = queue.turn(now) else { return };
             if !self.is_worth_cutting(turn.len, room, packet.is_empty()) || !self.allows(turn.len.min(room)) {
                 return;
@@ -261,8 +265,9 @@ impl Sender {
         len <= room || empty || (len > self.full_fragment() && room >= LEAST)
     }
 
+    /// The most that a chunk holds, so that it fits the packets of any path.
     fn full_fragment(&self) -> usize {
-        self.packet_size - HEADER_LEN - self.header_len()
+        self.path_mtu.base() - HEADER_LEN - self.header_len()
     }
 
     fn header_len(&self) -> usize {
