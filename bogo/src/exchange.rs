@@ -171,7 +171,7 @@ impl Case {
             match event {
                 Event::Closed(CloseReason::Remote) => return Ok(true),
                 Event::Closed(reason) => return Err(self.failure(reason)),
-                Event::Connected => {}
+                Event::Connected | Event::ConnectionIdsRequested(_) => {}
             }
         }
         Ok(false)

@@ -7,7 +7,7 @@ use crate::keys12::Keys;
 use crate::message::{ClientHello, Fragment, Kind, Message, ServerHello};
 use crate::reassembly::Reassembly;
 use crate::record::{self, ContentType, Header};
-use crate::secrets::{MasterSecret, Randoms, Side};
+use crate::secrets::{ConnectionIds, MasterSecret, Randoms, Side};
 use crate::transcript::Transcript;
 use crate::{CipherSuite, Limits, Version};
 
@@ -50,8 +50,8 @@ fn the_finished_of_both_and_all_data_open_with_the_logged_secret() {
     let suite = CipherSuite::EcdheEcdsaAes128Gcm;
     let randoms = Randoms { client: client_hello.random, server: server_hello.random };
     let master = MasterSecret::from_log(provider, suite.hash(), &hex(log[3]), randoms);
-    let (_, mut from_server) = master.keys(suite, Side::Client).unwrap();
-    let (_, mut from_client) = master.keys(suite, Side::Server).unwrap();
+    let (_, mut from_server) = master.keys(suite, Side::Client, ConnectionIds::default()).unwrap();
+    let (_, mut from_client) = master.keys(suite, Side::Server, ConnectionIds::default()).unwrap();
     let keys = Keys { master, suite, group: antiphon_crypto::Group::X25519 };
 
     let mut transcript = Transcript::new(Version::Dtls12);

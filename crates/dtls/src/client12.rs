@@ -68,6 +68,7 @@ pub(crate) fn server_hello(
         return Err(HandshakeError::IllegalParameter);
     }
     core.apply_record_size_limit(Version::Dtls12, &hello.extensions)?;
+    core.apply_connection_ids(&hello.extensions);
     let mut transcript = Transcript::new(Version::Dtls12);
     transcript.add(sent);
     transcript.add(message);
@@ -78,14 +79,16 @@ pub(crate) fn server_hello(
 
 /// Checks the extensions of a ServerHello against those offered and gives the SRTP profile chosen.
 fn check_extensions(core: &Core, extensions: &Extensions) -> Result<Option<SrtpProfile>, HandshakeError> {
-    const OFFERED: [ExtensionType; 5] = [
+    const OFFERED: [ExtensionType; 6] = [
         ExtensionType::EC_POINT_FORMATS,
         ExtensionType::USE_SRTP,
         ExtensionType::EXTENDED_MASTER_SECRET,
         ExtensionType::RECORD_SIZE_LIMIT,
         ExtensionType::RENEGOTIATION_INFO,
+        ExtensionType::CONNECTION_ID,
     ];
-    if !extensions.are_among(&OFFERED) {
+    let is_id_unasked = extensions.connection_id.is_some() && core.config.connection_id.is_none();
+    if !extensions.are_among(&OFFERED) || is_id_unasked {
         return Err(HandshakeError::UnsolicitedExtension);
     }
     if !extensions.extended_master_secret {

@@ -155,6 +155,8 @@ pub struct Limits {
     pub cookie_requests: usize,
     /// Records of the peer's flight that are remembered for an acknowledgement; 32.
     pub acknowledged_records: usize,
+    /// Connection ids that the peer has given and that are not used yet, and of ours those remembered besides the first; 8.
+    pub connection_ids: usize,
 }
 
 impl Default for Limits {
@@ -168,6 +170,7 @@ impl Default for Limits {
             early_bytes: 16 * 1024,
             cookie_requests: 4,
             acknowledged_records: 32,
+            connection_ids: 8,
         }
     }
 }

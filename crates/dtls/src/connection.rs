@@ -29,11 +29,14 @@ const MIN_DATAGRAM_SIZE: usize = 256;
 /// How long the peer's keys before the newest are kept: twice the maximum segment lifetime of two minutes (RFC 9147 §5.8.1).
 const OLD_KEYS_LIFETIME: Duration = Duration::from_secs(4 * 60);
 
-/// What happened to a connection; each at most once.
+/// What happened to a connection; the first and the last at most once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// The handshake has finished: the peer is the announced one, and data flows.
     Connected,
+    /// The peer asks for so many ids ([`Connection::give_connection_ids`]). Where it asks again before this was taken, the
+    /// last request counts.
+    ConnectionIdsRequested(u8),
     /// The connection has ended.
     Closed(CloseReason),
 }
@@ -384,6 +387,16 @@ impl Connection {
     pub(crate) fn drop(&mut self, reason: DropReason) {
         tracing::trace!(?reason, "dropped");
         self.drops.count(reason);
+    }
+
+    pub(crate) fn is_connected_1_3(&self) -> bool {
+        self.is_connected() && self.core.version == Some(Version::Dtls13)
+    }
+
+    /// Tells `event` in place of one that asks for the same and was not taken.
+    pub(crate) fn tell_once(&mut self, event: Event) {
+        self.events.retain(|waiting| std::mem::discriminant(waiting) != std::mem::discriminant(&event));
+        self.events.push_back(event);
     }
 
     /// The handshake has finished. In 1.3 the client's last flight still waits for its acknowledgement.

@@ -1,5 +1,7 @@
 //! What every step of a handshake works with, in either role and version.
 
+use std::collections::VecDeque;
+
 use antiphon_crypto::{
     Group, HashAlgorithm, PeerCertificate, PeerCertificateError, Provider, SignatureScheme,
 };
@@ -9,10 +11,11 @@ use crate::acks::Acks;
 use crate::flight::{Flight, WriteState};
 use crate::key_log::SecretLog;
 use crate::message::{Extensions, Kind, Message, UseSrtp};
+use crate::post_handshake::PostHandshake;
 use crate::record::{MAX_PLAINTEXT, Opener};
 use crate::registry::{group_code, scheme_code, scheme_of_code};
 use crate::schedule::ApplicationSecrets;
-use crate::secrets::MasterSecret;
+use crate::secrets::{ConnectionIds, MasterSecret};
 use crate::transcript::Transcript;
 use crate::{CipherSuite, Config, HandshakeError, PeerAuthentication, SrtpProfile, Version};
 
@@ -35,8 +38,14 @@ pub(crate) struct Core {
     pub(crate) acks: Acks,
     /// The id that the peer wants in what it receives; empty where none was agreed.
     pub(crate) remote_connection_id: Vec<u8>,
+    /// Ids that the peer has given for later.
+    pub(crate) spare_connection_ids: Vec<Vec<u8>>,
     /// Bytes of the id in what we receive; 0 where none was agreed.
     pub(crate) local_connection_id_len: usize,
+    /// Ids that we have given besides the first.
+    pub(crate) local_connection_ids: Vec<Vec<u8>>,
+    /// Messages after the handshake that wait for the end of another flight, one of a kind.
+    pub(crate) posts: VecDeque<PostHandshake>,
 }
 
 impl Core {
@@ -54,7 +63,10 @@ impl Core {
             next_sequence: 0,
             acks: Acks::default(),
             remote_connection_id: Vec::new(),
+            spare_connection_ids: Vec::new(),
             local_connection_id_len: 0,
+            local_connection_ids: Vec::new(),
+            posts: VecDeque::new(),
         }
     }
 
@@ -217,8 +229,16 @@ impl Core {
         self.openers.shrink_to_fit();
     }
 
-    pub(crate) fn has_connection_ids(&self) -> bool {
-        self.local_connection_id_len > 0 || !self.remote_connection_id.is_empty()
+    /// The ids that were agreed upon.
+    pub(crate) fn connection_ids(&self) -> ConnectionIds<'_> {
+        let local = self.config.connection_id.as_deref().filter(|_| self.local_connection_id_len > 0);
+        ConnectionIds { local: local.unwrap_or_default(), remote: &self.remote_connection_id }
+    }
+
+    /// Whether `id` is one that we have given.
+    pub(crate) fn is_our_connection_id(&self, id: &[u8]) -> bool {
+        self.config.connection_id.as_deref() == Some(id)
+            || self.local_connection_ids.iter().any(|known| known == id)
     }
 
     pub(crate) fn secret_log(&self, client_random: [u8; 32]) -> SecretLog<'_> {

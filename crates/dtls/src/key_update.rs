@@ -8,8 +8,8 @@ use std::time::Instant;
 use crate::HandshakeError;
 use crate::connection::{Connection, State};
 use crate::core::Secrets;
-use crate::flight::Repetition;
-use crate::message::{Kind, Message};
+use crate::message::Message;
+use crate::post_handshake::PostHandshake;
 use crate::record::{Opener, Sealer};
 
 impl Connection {
@@ -17,26 +17,20 @@ impl Connection {
     pub(crate) fn begin_key_update(&mut self, is_peer_asked: bool) {
         let State::Connected(session) = &mut self.state else { return };
         let Secrets::Dtls13(secrets) = &mut session.secrets else { return };
-        if secrets.next.is_some() || self.core.next_sequence > u16::MAX.into() {
-            return;
+        if secrets.next.is_none() {
+            self.post(PostHandshake::KeyUpdate { is_peer_asked });
         }
-        if self.core.flight.is_awaiting() {
-            secrets.deferred_update = Some(is_peer_asked);
-            return;
-        }
-        secrets.next = secrets.ours.update(self.core.config.provider);
-        let message = self.core.message(Kind::KEY_UPDATE, |w| w.u8(is_peer_asked.into()));
-        self.core.flight.begin(Repetition::Timed);
-        self.core.flight.push(message, self.core.write_epoch);
     }
 
-    /// Sends the KeyUpdate that waited for the end of another flight, if any.
-    pub(crate) fn begin_deferred_key_update(&mut self) {
-        let State::Connected(session) = &mut self.state else { return };
-        let Secrets::Dtls13(secrets) = &mut session.secrets else { return };
-        if let Some(is_peer_asked) = secrets.deferred_update.take() {
-            self.begin_key_update(is_peer_asked);
+    /// Makes the keys that follow ours; gives whether none were being made.
+    pub(crate) fn prepare_key_update(&mut self) -> bool {
+        let State::Connected(session) = &mut self.state else { return false };
+        let Secrets::Dtls13(secrets) = &mut session.secrets else { return false };
+        let is_first = secrets.next.is_none();
+        if is_first {
+            secrets.next = secrets.ours.update(self.core.config.provider);
         }
+        is_first
     }
 
     /// The peer has our KeyUpdate: what we send from now on is sealed with the new key.

@@ -39,7 +39,8 @@ impl Keys {
         let log = core.secret_log(negotiated.randoms.client);
         let master =
             MasterSecret::new(provider, suite.hash(), premaster, &session_hash, negotiated.randoms, &log);
-        let (sealer, opener) = master.keys(suite, side).ok_or(HandshakeError::Internal)?;
+        let (sealer, opener) =
+            master.keys(suite, side, core.connection_ids()).ok_or(HandshakeError::Internal)?;
         core.writing.install(Sealer::Legacy(sealer));
         core.openers.push(Opener::Legacy(opener));
         Ok(Self { master, suite, group })

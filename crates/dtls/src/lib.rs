@@ -3,7 +3,8 @@
 //! * 1.3: RFC 9147 over RFC 8446, with the hybrid groups X25519MLKEM768 and SecP256r1MLKEM768 where the provider has them.
 //! * 1.2: RFC 6347 over RFC 5246, with the extended master secret (RFC 7627, required) and ECDHE (RFC 8422).
 //! * Both: X25519, P-256 and P-384, AES-GCM (RFC 5288, RFC 5289) and ChaCha20-Poly1305 (RFC 7905), certificates on both
-//!   ends whose fingerprints are compared (RFC 8122), `use_srtp` (RFC 5764), keying material exporters (RFC 5705).
+//!   ends whose fingerprints are compared (RFC 8122), `use_srtp` (RFC 5764), keying material exporters (RFC 5705), connection
+//!   ids (RFC 9146) that can be changed in 1.3.
 //!
 //! A [`Connection`] is handed datagrams ([`Connection::handle_datagram`]) and the time ([`Connection::handle_timeout`]), and
 //! asked for datagrams ([`Connection::poll_transmit`]), events ([`Connection::poll_event`]) and the next deadline
@@ -61,6 +62,7 @@ mod client12;
 mod client13;
 mod config;
 mod connection;
+mod connection_ids;
 mod core;
 mod error;
 mod flight;
@@ -70,6 +72,7 @@ mod key_update;
 mod keys12;
 mod message;
 mod pieces;
+mod post_handshake;
 mod reassembly;
 mod receiving;
 mod record;
@@ -85,6 +88,7 @@ mod violations_test;
 
 pub use config::{Config, CookieExchange, Limits, PeerAuthentication, Timing};
 pub use connection::{Connection, Event, KeyUpdate, Plaintext};
+pub use connection_ids::ConnectionIdUsage;
 pub use error::{Alert, CloseReason, DropReason, ExportError, HandshakeError, SealError};
 pub use key_log::KeyLog;
 pub use registry::{CipherSuite, SrtpProfile, Version};

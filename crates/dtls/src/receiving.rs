@@ -59,7 +59,7 @@ impl Connection {
         }
         match header {
             Header::Legacy(header) if header.epoch() == 0 => self.handle_unprotected(now, header, record),
-            Header::Unified(header) if self.is_for_somebody_else(header.connection_id(record)) => {
+            header if self.is_for_somebody_else(header.connection_id(record)) => {
                 self.drop(DropReason::ConnectionId);
             }
             header if self.is_epoch_possible(&header) => return self.handle_protected(now, header, record),
@@ -69,7 +69,7 @@ impl Connection {
     }
 
     fn is_for_somebody_else(&self, id: Option<&[u8]>) -> bool {
-        id.is_some() && id != self.core.config.connection_id.as_deref()
+        id.is_some_and(|id| !self.core.is_our_connection_id(id))
     }
 
     /// Whether records of this form belong to the version, as far as it is known.
@@ -101,7 +101,7 @@ impl Connection {
                 }
                 self.drop(DropReason::Acknowledgement);
             }
-            ContentType::ChangeCipherSpec | ContentType::ApplicationData => {
+            ContentType::ChangeCipherSpec | ContentType::ApplicationData | ContentType::WithConnectionId => {
                 self.drop(DropReason::UnexpectedContent)
             }
         }
@@ -153,6 +153,10 @@ impl Connection {
         let Opened { content_type, number, plaintext } = opened;
         let is_1_2 = self.core.version == Some(Version::Dtls12);
         match content_type {
+            // A connection id hides what is inside, so that it could not be held until then.
+            ContentType::ApplicationData if is_1_2 && !self.is_connected() => {
+                self.drop(DropReason::TooEarly);
+            }
             ContentType::ApplicationData if is_1_2 => {
                 // The peer sends data only when it has our last flight.
                 if !self.core.flight.is_empty() {
@@ -166,7 +170,10 @@ impl Connection {
             ContentType::Handshake => self.handle_fragments(now, number, plaintext),
             ContentType::Alert => self.handle_alert(plaintext),
             ContentType::Ack if !is_1_2 => self.handle_ack(now, plaintext),
-            ContentType::Ack | ContentType::ApplicationData | ContentType::ChangeCipherSpec => {
+            ContentType::Ack
+            | ContentType::ApplicationData
+            | ContentType::ChangeCipherSpec
+            | ContentType::WithConnectionId => {
                 self.drop(DropReason::UnexpectedContent);
             }
         }
@@ -248,7 +255,7 @@ impl Connection {
             self.timers.stop(Timer::Deadline);
             self.complete_key_update();
             self.core.writing.retire_old();
-            self.begin_deferred_key_update();
+            self.post_next();
         }
     }
 
@@ -430,7 +437,8 @@ impl Connection {
             Kind::KEY_UPDATE => self.handle_key_update(now, epoch, message),
             // Sessions are not resumed; the record is acknowledged, or the server would repeat it.
             Kind::NEW_SESSION_TICKET if self.core.is_client => Ok(()),
-            Kind::REQUEST_CONNECTION_ID | Kind::NEW_CONNECTION_ID if self.core.has_connection_ids() => Ok(()),
+            Kind::NEW_CONNECTION_ID => self.handle_new_connection_id(message),
+            Kind::REQUEST_CONNECTION_ID => self.handle_request_connection_id(message),
             _ => Err(HandshakeError::UnexpectedMessage),
         }
     }

@@ -158,7 +158,7 @@ impl HandshakeSecrets {
             Side::Client => (client, server),
             Side::Server => (server, client),
         };
-        Some(ApplicationSecrets { ours, next: None, deferred_update: None, theirs, exporter })
+        Some(ApplicationSecrets { ours, next: None, theirs, exporter })
     }
 }
 
@@ -168,8 +168,6 @@ pub(crate) struct ApplicationSecrets {
     pub(crate) ours: TrafficSecret,
     /// Ours once the peer has acknowledged our KeyUpdate, while one is under way.
     pub(crate) next: Option<TrafficSecret>,
-    /// A KeyUpdate that waits for the end of another flight, and whether it asks the peer for one.
-    pub(crate) deferred_update: Option<bool>,
     pub(crate) theirs: TrafficSecret,
     exporter: TrafficSecret,
 }

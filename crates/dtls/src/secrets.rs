@@ -33,6 +33,15 @@ impl Side {
     }
 }
 
+/// The ids that both ends put into their records (RFC 9146); empty where there is none.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ConnectionIds<'a> {
+    /// What the peer puts into what it sends us.
+    pub(crate) local: &'a [u8],
+    /// What we put into what we send.
+    pub(crate) remote: &'a [u8],
+}
+
 /// The master secret. It is kept as such: a key made of it takes twenty times the memory, and is needed a few times only.
 #[derive(Debug)]
 pub(crate) struct MasterSecret {
@@ -81,7 +90,12 @@ impl MasterSecret {
     }
 
     /// The keys of epoch 1 for the end on `side` (RFC 5246 §6.3); `None` where the provider refuses them.
-    pub(crate) fn keys(&self, suite: CipherSuite, side: Side) -> Option<(Sealer, Opener)> {
+    pub(crate) fn keys(
+        &self,
+        suite: CipherSuite,
+        side: Side,
+        ids: ConnectionIds<'_>,
+    ) -> Option<(Sealer, Opener)> {
         let algorithm = suite.aead();
         let (key_len, iv_len) = (algorithm.key_len(), Protection::iv_len(algorithm));
         let mut block = vec![0; 2 * (key_len + iv_len)];
@@ -90,12 +104,12 @@ impl MasterSecret {
         let (client_key, rest) = block.split_at_checked(key_len)?;
         let (server_key, rest) = rest.split_at_checked(key_len)?;
         let (client_iv, server_iv) = rest.split_at_checked(iv_len)?;
-        let client = Protection { algorithm, key: client_key, iv: client_iv };
-        let server = Protection { algorithm, key: server_key, iv: server_iv };
-        let (ours, theirs) = match side {
-            Side::Client => (client, server),
-            Side::Server => (server, client),
+        let ((our_key, our_iv), (their_key, their_iv)) = match side {
+            Side::Client => ((client_key, client_iv), (server_key, server_iv)),
+            Side::Server => ((server_key, server_iv), (client_key, client_iv)),
         };
+        let ours = Protection { algorithm, key: our_key, iv: our_iv, connection_id: ids.remote };
+        let theirs = Protection { algorithm, key: their_key, iv: their_iv, connection_id: ids.local };
         Some((Sealer::new(self.provider, 1, &ours).ok()?, Opener::new(self.provider, &theirs).ok()?))
     }
 

@@ -91,6 +91,7 @@ pub(crate) fn client_hello(
 ) -> Result<Server12, HandshakeError> {
     let choice = Choice::of(core, hello)?;
     core.apply_record_size_limit(Version::Dtls12, &hello.extensions)?;
+    core.apply_connection_ids(&hello.extensions);
     answer(core, transcript, hello, choice)
 }
 
@@ -116,6 +117,7 @@ fn answer(
     let limit = core.record_size_limit(Version::Dtls12);
     let knows_renegotiation_info =
         hello.extensions.renegotiation_info.is_some() || hello.cipher_suites.contains(&RENEGOTIATION_SCSV);
+    let is_id_offered = hello.extensions.connection_id.is_some();
     let server_hello = ServerHello {
         version: DTLS_1_2,
         random: randoms.server,
@@ -128,6 +130,7 @@ fn answer(
             extended_master_secret: true,
             record_size_limit: hello.extensions.record_size_limit.map(|_| limit),
             renegotiation_info: knows_renegotiation_info.then(Vec::new),
+            connection_id: core.config.connection_id.clone().filter(|_| is_id_offered),
             ..Extensions::default()
         },
     };

@@ -251,6 +251,8 @@ impl Transport {
                     }
                     self.association.connect(now);
                 }
+                // There are no connection ids in WebRTC.
+                dtls::Event::ConnectionIdsRequested(_) => {}
                 dtls::Event::Closed(CloseReason::Local | CloseReason::Remote) => {
                     self.change_state(DtlsState::Closed);
                     self.end_association(now);

@@ -6,6 +6,9 @@
 //!                                     fragment under GCM: explicit nonce (8) | ciphertext | tag (16)
 //!                                     under ChaCha20-Poly1305: ciphertext | tag (16)
 //! ```
+//!
+//! Where the receiver wants its connection id in there (RFC 9146 §4), the id stands in front of the length, the type is 25, and the
+//! ciphertext is that of: content | type (1) | zeros.
 
 use antiphon_crypto::{AeadAlgorithm, KeyLengthError, NONCE_LEN, OpeningKey, Provider, SealingKey, TAG_LEN};
 use antiphon_util::{Reader, ReplayWindow};
@@ -19,6 +22,9 @@ pub(crate) const HEADER_LEN: usize = 13;
 
 const EXPLICIT_NONCE_LEN: usize = 8;
 
+/// Where a connection id stands: behind type, version and number.
+const ID_AT: usize = 11;
+
 /// Bytes that the longest protection adds to a plaintext, header included.
 pub(super) const MAX_OVERHEAD: usize = HEADER_LEN + EXPLICIT_NONCE_LEN + TAG_LEN;
 
@@ -27,6 +33,8 @@ pub(crate) struct RecordHeader {
     pub(crate) content_type: ContentType,
     /// Epoch in the upper 16 bits, sequence number in the lower 48.
     pub(crate) number: u64,
+    /// Bytes of the connection id.
+    id_len: usize,
 }
 
 impl RecordHeader {
@@ -38,18 +46,37 @@ impl RecordHeader {
         record_number(self.number)
     }
 
-    /// Reads a header; gives the length of the whole record besides.
-    pub(super) fn parse(datagram: &[u8]) -> Option<(Self, usize)> {
+    /// Bytes in front of the fragment.
+    fn len(self) -> usize {
+        HEADER_LEN + self.id_len
+    }
+
+    /// The id by which it names the connection, if it does.
+    pub(crate) fn connection_id<'a>(&self, record: &'a [u8]) -> Option<&'a [u8]> {
+        if self.id_len == 0 { None } else { record.get(ID_AT..ID_AT + self.id_len) }
+    }
+
+    /// Reads a header; gives the length of the whole record besides. Ids have `cid_len` bytes.
+    pub(super) fn parse(datagram: &[u8], cid_len: usize) -> Option<(Self, usize)> {
         let mut reader = Reader::new(datagram);
         let content_type = ContentType::of_code(reader.u8().ok()?)?;
         // The version of a first hello may be any of DTLS (RFC 6347 §4.2.1); later ones say 1.2.
         let version = reader.u16().ok()?;
         let number = reader.u64().ok()?;
+        let id_len = match content_type {
+            ContentType::WithConnectionId if cid_len == 0 => return None,
+            ContentType::WithConnectionId => cid_len,
+            _ => 0,
+        };
+        reader.bytes(id_len).ok()?;
         let len = reader.vec16().ok()?.remaining();
-        if version >> 8 != 0xfe || len > MAX_PLAINTEXT + EXPLICIT_NONCE_LEN + TAG_LEN {
+        // A record with an id may have padding besides.
+        let more = if id_len == 0 { EXPLICIT_NONCE_LEN + TAG_LEN } else { 256 };
+        if version >> 8 != 0xfe || len > MAX_PLAINTEXT + more {
             return None;
         }
-        Some((Self { content_type, number }, HEADER_LEN + len))
+        let header = Self { content_type, number, id_len };
+        Some((header, header.len() + len))
     }
 }
 
@@ -73,12 +100,25 @@ fn additional_data(content_type: ContentType, number: u64, len: usize) -> [u8; 1
     [a, b, c, d, e, f, g, h, content_type as u8, v, w, l, m]
 }
 
+/// The same for a record with a connection id (RFC 9146 §5.3); `len` counts content, type and padding.
+fn additional_data_with_id(number: u64, id: &[u8], len: usize) -> ([u8; 23 + 255], usize) {
+    const CODE: u8 = ContentType::WithConnectionId as u8;
+    let front = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, CODE, id.len() as u8, CODE];
+    let mut data = [0; 23 + 255];
+    let parts = front.into_iter().chain(DTLS_1_2.to_be_bytes()).chain(number.to_be_bytes());
+    let parts = parts.chain(id.iter().copied()).chain((len as u16).to_be_bytes());
+    data.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+    (data, 23 + id.len())
+}
+
 /// Key and fixed part of the nonce of one direction.
 pub(crate) struct Protection<'a> {
     pub(crate) algorithm: AeadAlgorithm,
     pub(crate) key: &'a [u8],
     /// 4 bytes under GCM, 12 under ChaCha20-Poly1305.
     pub(crate) iv: &'a [u8],
+    /// What the receiver wants in the records; may be empty.
+    pub(crate) connection_id: &'a [u8],
 }
 
 impl Protection<'_> {
@@ -107,6 +147,8 @@ fn explicit_nonce_len(algorithm: AeadAlgorithm) -> usize {
 pub(crate) struct Sealer {
     key: SealingKey,
     explicit_nonce_len: usize,
+    /// The id that the peer wants in what it receives; may be empty.
+    connection_id: Box<[u8]>,
 }
 
 impl Sealer {
@@ -120,17 +162,18 @@ impl Sealer {
         Ok(Self {
             key: provider.sealing_key(protection.algorithm, protection.key, protection.base(), numbers)?,
             explicit_nonce_len: explicit_nonce_len(protection.algorithm),
+            connection_id: protection.connection_id.into(),
         })
     }
 
     /// Bytes in front of the plaintext.
     pub(crate) fn headroom(&self) -> usize {
-        HEADER_LEN + self.explicit_nonce_len
+        HEADER_LEN + self.connection_id.len() + self.explicit_nonce_len
     }
 
     /// Bytes around the plaintext.
     pub(crate) fn overhead(&self) -> usize {
-        self.headroom() + TAG_LEN
+        self.headroom() + usize::from(!self.connection_id.is_empty()) + TAG_LEN
     }
 
     /// Makes a record of `buf[start..]`, which holds [`Sealer::headroom`] bytes and the plaintext.
@@ -149,6 +192,9 @@ impl Sealer {
             return Err(SealError::Length);
         }
         let number = self.key.next_number().map_err(|_| SealError::Exhausted)?;
+        if !self.connection_id.is_empty() {
+            return self.seal_with_id(number, content_type, buf, start);
+        }
         let aad = additional_data(content_type, number, plaintext.len());
         let fragment_len = self.explicit_nonce_len + plaintext.len() + TAG_LEN;
         let header = header(content_type, DTLS_1_2, number, fragment_len);
@@ -159,6 +205,30 @@ impl Sealer {
         buf.extend_from_slice(&tag);
         Ok(record_number(number))
     }
+
+    fn seal_with_id(
+        &mut self,
+        number: u64,
+        content_type: ContentType,
+        buf: &mut Vec<u8>,
+        start: usize,
+    ) -> Result<RecordNumber, SealError> {
+        buf.push(content_type as u8);
+        let (front, inner) = buf
+            .get_mut(start..)
+            .and_then(|record| record.split_at_mut_checked(self.headroom()))
+            .ok_or(SealError::Length)?;
+        let (aad, aad_len) = additional_data_with_id(number, &self.connection_id, inner.len());
+        let fragment_len = self.explicit_nonce_len + inner.len() + TAG_LEN;
+        let header = header(ContentType::WithConnectionId, DTLS_1_2, number, fragment_len);
+        let (before, len) = header.split_at(ID_AT);
+        let bytes = before.iter().chain(&self.connection_id).chain(len).copied();
+        front.iter_mut().zip(bytes.chain(number.to_be_bytes())).for_each(|(to, from)| *to = from);
+        let aad = aad.get(..aad_len).unwrap_or_default();
+        let tag = self.key.seal_in_place(aad, inner).map_err(|_| SealError::Exhausted)?;
+        buf.extend_from_slice(&tag);
+        Ok(record_number(number))
+    }
 }
 
 /// Opens the records of one epoch, each once.
@@ -166,6 +236,8 @@ impl Sealer {
 pub(crate) struct Opener {
     key: OpeningKey,
     explicit_nonce_len: usize,
+    /// Bytes of the connection id that every record has; 0 where none was agreed.
+    id_len: usize,
     window: ReplayWindow,
     forged: u64,
 }
@@ -175,9 +247,15 @@ impl Opener {
         Ok(Self {
             key: provider.opening_key(protection.algorithm, protection.key, protection.base())?,
             explicit_nonce_len: explicit_nonce_len(protection.algorithm),
+            id_len: protection.connection_id.len(),
             window: ReplayWindow::new(),
             forged: 0,
         })
+    }
+
+    /// Whether a record with this header may be one of these: RFC 9146 §3 has all of them with an id, or none.
+    pub(crate) fn suits(&self, header: RecordHeader) -> bool {
+        header.epoch() == 1 && header.id_len == self.id_len
     }
 
     pub(crate) fn open<'a>(
@@ -193,10 +271,14 @@ impl Opener {
             return Err(OpenError::Forged);
         };
         self.window.record(header.number);
+        let (content_type, plaintext) = match header.content_type {
+            ContentType::WithConnectionId => super::typed(plaintext)?,
+            content_type => (content_type, plaintext),
+        };
         if plaintext.len() > MAX_PLAINTEXT {
             return Err(OpenError::Overflow);
         }
-        Ok(Opened { content_type: header.content_type, number: header.record_number(), plaintext })
+        Ok(Opened { content_type, number: header.record_number(), plaintext })
     }
 
     pub(crate) fn has_opened(&self) -> bool {
@@ -209,11 +291,15 @@ impl Opener {
     }
 
     fn decrypt<'a>(&self, header: RecordHeader, record: &'a mut [u8]) -> Option<&'a mut [u8]> {
-        let fragment = record.get_mut(HEADER_LEN..)?;
+        let (front, fragment) = record.split_at_mut_checked(header.len())?;
         let (explicit, sealed) = fragment.split_at_mut_checked(self.explicit_nonce_len)?;
         // The peer may choose the explicit nonce as it likes (RFC 5288 §3).
         let nonce_number = Reader::new(explicit).u64().unwrap_or(header.number);
         let plaintext_len = sealed.len().checked_sub(TAG_LEN)?;
+        if let Some(id) = header.connection_id(front) {
+            let (aad, len) = additional_data_with_id(header.number, id, plaintext_len);
+            return self.key.open_in_place(nonce_number, aad.get(..len)?, sealed);
+        }
         let aad = additional_data(header.content_type, header.number, plaintext_len);
         self.key.open_in_place(nonce_number, &aad, sealed)
     }
@@ -228,9 +314,13 @@ mod tests {
         [AeadAlgorithm::Aes128Gcm, AeadAlgorithm::Aes256Gcm, AeadAlgorithm::ChaCha20Poly1305];
 
     fn pair(algorithm: AeadAlgorithm) -> (Sealer, Opener) {
+        pair_with_id(algorithm, &[])
+    }
+
+    fn pair_with_id(algorithm: AeadAlgorithm, connection_id: &[u8]) -> (Sealer, Opener) {
         let provider = Provider::default();
         let (key, iv) = (vec![1; algorithm.key_len()], vec![2; Protection::iv_len(algorithm)]);
-        let protection = Protection { algorithm, key: &key, iv: &iv };
+        let protection = Protection { algorithm, key: &key, iv: &iv, connection_id };
         (Sealer::new(provider, 1, &protection).unwrap(), Opener::new(provider, &protection).unwrap())
     }
 
@@ -291,7 +381,8 @@ mod tests {
         let key = Provider::default()
             .sealing_key(AeadAlgorithm::Aes128Gcm, &[1; 16], [0; 12], end - 1..end)
             .unwrap();
-        let mut sealer = Sealer { key, explicit_nonce_len: EXPLICIT_NONCE_LEN };
+        let connection_id = Box::default();
+        let mut sealer = Sealer { key, explicit_nonce_len: EXPLICIT_NONCE_LEN, connection_id };
         let mut record = seal(&mut sealer, b"last");
         let (header, _, _) = split_legacy(&mut record).unwrap();
         assert_eq!((header.epoch(), header.number), (1, end - 1));
@@ -321,5 +412,80 @@ mod tests {
         assert!(seal(headroom + MAX_PLAINTEXT).is_ok());
         assert_eq!(seal(headroom + MAX_PLAINTEXT + 1), Err(SealError::Length));
         assert_eq!(seal(headroom + 10 * MAX_PLAINTEXT), Err(SealError::Length));
+    }
+
+    /// Built byte by byte after the figures of RFC 9146 §4 and §5.3.
+    #[test]
+    fn a_record_with_an_id_has_the_form_of_the_rfc() {
+        let id = [0xa1, 0xa2, 0xa3];
+        let (mut sealer, mut opener) = pair_with_id(AeadAlgorithm::Aes128Gcm, &id);
+        let record = seal(&mut sealer, b"hello");
+        assert_eq!(record.len(), 5 + sealer.overhead());
+        let number = [0, 1, 0, 0, 0, 0, 0, 0];
+        let front = [&[25, 0xfe, 0xfd][..], &number, &id, &[0, 8 + 5 + 1 + 16], &number].concat();
+        assert_eq!(record[..front.len()], front);
+        let aad = [&[0xff; 8][..], &[25, 3, 25, 0xfe, 0xfd], &number, &id, &[0, 6]].concat();
+        let key = Provider::default().opening_key(AeadAlgorithm::Aes128Gcm, &[1; 16], {
+            let mut base = [0; NONCE_LEN];
+            base[..4].copy_from_slice(&[2; 4]);
+            base
+        });
+        let mut body = record[front.len()..].to_vec();
+        let inner = key.unwrap().open_in_place(1 << 48, &aad, &mut body);
+        assert_eq!(inner.as_deref(), Some(&b"hello\x17"[..]));
+
+        let open = |opener: &mut Opener, mut record: Vec<u8>, id_len: usize| {
+            let (Header::Legacy(header), record, _) = split(&mut record, id_len)? else { return None };
+            assert_eq!(header.connection_id(record), Some(&id[..]));
+            assert!(opener.suits(header));
+            Some(opener.open(header, record).map(|opened| (opened.content_type, opened.plaintext.to_vec())))
+        };
+        assert_eq!(open(&mut opener, record.clone(), 0), None, "none was agreed");
+        let opened = (ContentType::ApplicationData, b"hello".to_vec());
+        assert_eq!(open(&mut opener, record.clone(), 3), Some(Ok(opened)));
+        assert_eq!(open(&mut opener, record, 3), Some(Err(OpenError::Replayed)));
+    }
+
+    #[test]
+    fn a_changed_record_with_an_id_does_not_open() {
+        for algorithm in ALGORITHMS {
+            let (mut sealer, mut opener) = pair_with_id(algorithm, &[7; 4]);
+            let record = seal(&mut sealer, b"hello");
+            for bit in (0..record.len() * 8).filter(|bit| !(8..24).contains(bit)) {
+                let mut copy = record.clone();
+                copy[bit / 8] ^= 1 << (bit % 8);
+                if let Some((Header::Legacy(header), fragment, _)) = split(&mut copy, 4)
+                    && opener.suits(header)
+                {
+                    assert_eq!(opener.open(header, fragment), Err(OpenError::Forged), "bit {bit}");
+                }
+            }
+            let (_, plain) = pair(algorithm);
+            let mut copy = record.clone();
+            let Some((Header::Legacy(header), _, _)) = split(&mut copy, 4) else { panic!() };
+            assert!(!plain.suits(header), "with an id, where none was agreed");
+        }
+    }
+
+    #[test]
+    fn padding_behind_the_type_is_taken_off_and_padding_alone_is_nothing() {
+        let id = [7; 4];
+        for (inner, expected) in [
+            (&b"hello\x17\0\0\0"[..], Ok((ContentType::ApplicationData, &b"hello"[..]))),
+            (b"\0\0\0\0", Err(OpenError::NoContent)),
+            (b"", Err(OpenError::NoContent)),
+            (b"hello\x63", Err(OpenError::UnknownContent)),
+        ] {
+            let (mut sealer, mut opener) = pair_with_id(AeadAlgorithm::ChaCha20Poly1305, &id);
+            let mut body = inner.to_vec();
+            let number = sealer.key.next_number().unwrap();
+            let (aad, len) = additional_data_with_id(number, &id, inner.len());
+            let tag = sealer.key.seal_in_place(&aad[..len], &mut body).unwrap();
+            let outer = header(ContentType::WithConnectionId, DTLS_1_2, number, inner.len() + TAG_LEN);
+            let mut record = [&outer[..ID_AT], &id, &outer[ID_AT..], &body, &tag].concat();
+            let Some((Header::Legacy(header), record, _)) = split(&mut record, 4) else { panic!() };
+            let opened = opener.open(header, record).map(|opened| (opened.content_type, &*opened.plaintext));
+            assert_eq!(opened, expected);
+        }
     }
 }

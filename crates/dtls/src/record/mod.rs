@@ -21,6 +21,8 @@ pub(crate) enum ContentType {
     Alert = 21,
     Handshake = 22,
     ApplicationData = 23,
+    /// A record of 1.2 with a connection id, whose type is inside (RFC 9146 §4).
+    WithConnectionId = 25,
     Ack = 26,
 }
 
@@ -31,6 +33,7 @@ impl ContentType {
             21 => Some(ContentType::Alert),
             22 => Some(ContentType::Handshake),
             23 => Some(ContentType::ApplicationData),
+            25 => Some(ContentType::WithConnectionId),
             26 => Some(ContentType::Ack),
             _ => None,
         }
@@ -51,6 +54,16 @@ pub(crate) enum Header {
     Unified(UnifiedHeader),
 }
 
+impl Header {
+    /// The id by which it names the connection, if it does.
+    pub(crate) fn connection_id<'a>(&self, record: &'a [u8]) -> Option<&'a [u8]> {
+        match self {
+            Header::Legacy(header) => header.connection_id(record),
+            Header::Unified(header) => header.connection_id(record),
+        }
+    }
+}
+
 /// The first record of `datagram`, header included, and the bytes behind it; `None` where there is none. Ids of
 /// connections have `cid_len` bytes in what we receive.
 pub(crate) fn split(datagram: &mut [u8], cid_len: usize) -> Option<(Header, &mut [u8], &mut [u8])> {
@@ -58,7 +71,7 @@ pub(crate) fn split(datagram: &mut [u8], cid_len: usize) -> Option<(Header, &mut
         let (header, len) = UnifiedHeader::parse(datagram, cid_len)?;
         (Header::Unified(header), len)
     } else {
-        let (header, len) = RecordHeader::parse(datagram)?;
+        let (header, len) = RecordHeader::parse(datagram, cid_len)?;
         (Header::Legacy(header), len)
     };
     let (record, rest) = datagram.split_at_mut_checked(len)?;
@@ -123,6 +136,14 @@ pub(crate) enum OpenError {
     Overflow,
 }
 
+/// The type that stands behind the content and in front of zeros, and the content (RFC 8446 §5.4, RFC 9146 §4).
+fn typed(inner: &mut [u8]) -> Result<(ContentType, &mut [u8]), OpenError> {
+    let end = inner.iter().rposition(|byte| *byte != 0).ok_or(OpenError::NoContent)?;
+    let (content, padded) = inner.split_at_mut_checked(end).ok_or(OpenError::NoContent)?;
+    let content_type = padded.first().and_then(|code| ContentType::of_code(*code));
+    Ok((content_type.ok_or(OpenError::UnknownContent)?, content))
+}
+
 /// What an authentic record holds.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Opened<'a> {
@@ -149,7 +170,7 @@ impl Opener {
     /// Whether a record with this header may belong to the epoch.
     pub(crate) fn suits(&self, header: &Header) -> bool {
         match (self, header) {
-            (Opener::Legacy(_), Header::Legacy(header)) => header.epoch() == 1,
+            (Opener::Legacy(opener), Header::Legacy(header)) => opener.suits(*header),
             (Opener::Unified(opener), Header::Unified(header)) => header.suits(opener.epoch()),
             _ => false,
         }

@@ -120,6 +120,11 @@ impl Sealer {
         self.epoch
     }
 
+    /// Puts another id into what is sealed from now on.
+    pub(crate) fn set_connection_id(&mut self, id: &[u8]) {
+        self.connection_id = id.into();
+    }
+
     /// Whether half of what the key may seal has been sealed.
     pub(crate) fn is_renewal_due(&self) -> bool {
         self.key.next_number().is_ok_and(|number| number >= self.renewal)
@@ -232,14 +237,10 @@ impl Opener {
             return Err(OpenError::Forged);
         };
         self.window.record(sequence);
-        // RFC 8446 §5.4: the type is the last byte that is not zero.
-        let end = inner.iter().rposition(|byte| *byte != 0).ok_or(OpenError::NoContent)?;
-        let (plaintext, padded) = inner.split_at_mut_checked(end).ok_or(OpenError::NoContent)?;
+        let (content_type, plaintext) = super::typed(inner)?;
         if plaintext.len() > MAX_PLAINTEXT {
             return Err(OpenError::Overflow);
         }
-        let content_type =
-            padded.first().and_then(|code| ContentType::of_code(*code)).ok_or(OpenError::UnknownContent)?;
         Ok(Opened { content_type, number: RecordNumber { epoch: self.epoch, sequence }, plaintext })
     }
 }

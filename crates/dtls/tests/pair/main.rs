@@ -3,6 +3,7 @@
 
 mod attacks;
 mod captures;
+mod connection_ids;
 mod corpora;
 mod dimpl;
 mod handshake;

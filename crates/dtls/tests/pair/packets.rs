@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use antiphon_dtls::{DropReason, KeyLog, SealError, Version};
+use antiphon_dtls::{KeyLog, SealError, Version};
 use antiphon_testkit::{Link, origin};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
-use crate::{assert_usable, both_connected, configs_of, connected, ends};
+use crate::{both_connected, configs_of, connected, ends};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
@@ -102,32 +102,6 @@ fn no_record_is_larger_than_the_peer_takes() {
         assert_eq!(connection.seal_in_place(&mut vec![0; headroom + 200], 0), Ok(()));
         assert!(largest.get() > 10 && largest.get() <= 200 + overhead, "{}", largest.get());
         assert!(version == Version::Dtls12 || largest.get() > 200);
-    }
-}
-
-#[test]
-fn connection_ids_are_agreed_upon_and_used() {
-    for (client_id, server_id, headrooms) in [
-        (Some(vec![1, 2, 3]), Some(vec![9; 8]), (13, 8)),
-        (Some(vec![]), Some(vec![9; 8]), (13, 5)),
-        (Some(vec![1, 2, 3]), None, (5, 5)),
-        (None, Some(vec![9; 8]), (5, 5)),
-    ] {
-        let (mut client, mut server) = configs_of(Version::Dtls13);
-        (client.connection_id, server.connection_id) = (client_id, server_id);
-        let mut pair = ends(7, Link::default(), (client, server));
-        assert!(pair.run_until(Duration::from_secs(1), both_connected), "{}", pair.chart());
-        let found = (pair.left().connection.headroom(), pair.right().connection.headroom());
-        assert_eq!(found, headrooms);
-        assert_usable(&mut pair);
-        // An id that is not ours, where ours has as many bytes.
-        let mut record = vec![0x3f];
-        record.extend([7; 60]);
-        pair.inject_rightward(&record);
-        pair.run_for(Duration::from_millis(1));
-        let drops = pair.right().connection.drops();
-        let is_told = drops.of(DropReason::ConnectionId) + drops.of(DropReason::MalformedRecord);
-        assert_eq!(is_told, 1);
     }
 }
 
