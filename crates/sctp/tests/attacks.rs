@@ -48,9 +48,10 @@ fn init(tag: u32, window: u32) -> Vec<u8> {
     value
 }
 
-fn i_data(tsn: u32, mid: u32, fsn: u32, len: usize) -> Vec<u8> {
+fn i_data(tsn: u32, stream: u16, mid: u32, fsn: u32, len: usize) -> Vec<u8> {
     let mut value = tsn.to_be_bytes().to_vec();
-    value.extend([0, 1, 0, 0]);
+    value.extend(stream.to_be_bytes());
+    value.extend([0, 0]);
     value.extend(mid.to_be_bytes());
     value.extend(fsn.to_be_bytes());
     value.extend(vec![7; len]);
@@ -159,11 +160,12 @@ fn a_million_fragments_that_never_end_are_bounded() {
     let config = || Config { receive_window: 64 << 10, max_incoming_message: 16 << 10, ..Config::default() };
     let mut pair = Pair::connected(1, Link::CLEAN, config);
     let (tag, mut tsn) = spy(&mut pair);
-    // One fragment of each of a million messages, many to a packet.
+    // Fragments of a message in each of a thousand streams, many to a packet; the first ones are missing.
     for batch in 0..20_000u32 {
         let chunks: Vec<_> = (0..50)
             .map(|at| {
-                let value = i_data(tsn, batch * 50 + at, 1, 1);
+                let number = batch * 50 + at;
+                let value = i_data(tsn, (number % 1_000) as u16, 0, number / 1_000 + 1, 1);
                 tsn = tsn.wrapping_add(1);
                 (kind::I_DATA, 0, value)
             })
@@ -179,11 +181,27 @@ fn a_million_fragments_that_never_end_are_bounded() {
 }
 
 #[test]
+fn messages_that_are_begun_and_broken_off_are_let_go_of() {
+    let mut pair = Pair::connected(1, Link::CLEAN, Config::default);
+    let (tag, tsn) = spy(&mut pair);
+    for mid in 0..100_000 {
+        let value = i_data(tsn.wrapping_add(mid), 1, mid, 0, 1);
+        pair.give(1, &[packet(tag, &[(kind::I_DATA, 2, value)])]);
+        assert!(pair.ends[1].statistics().receive_buffered < 1_000);
+    }
+    assert_eq!(pair.ends[1].drops().of(DropReason::OrphanFragment), 99_999);
+    // The last of them goes on.
+    let value = i_data(tsn.wrapping_add(100_000), 1, 99_999, 1, 1);
+    pair.give(1, &[packet(tag, &[(kind::I_DATA, 1, value)])]);
+    assert_eq!(pair.read_all(1, 1), [[7, 7]]);
+}
+
+#[test]
 fn a_skip_far_ahead_by_number_frees_what_is_held() {
     let mut pair = Pair::connected(1, Link::CLEAN, Config::default);
     let (tag, tsn) = spy(&mut pair);
     for mid in 0..100 {
-        let value = i_data(tsn.wrapping_add(mid + 1), mid, 1, 1_000);
+        let value = i_data(tsn.wrapping_add(mid + 1), 1, mid, 1, 1_000);
         pair.give(1, &[packet(tag, &[(kind::I_DATA, 0, value)])]);
     }
     assert!(pair.ends[1].statistics().receive_buffered > 100_000);

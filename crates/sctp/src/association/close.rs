@@ -9,15 +9,19 @@ use super::{Association, Phase, State, Timer};
 use crate::packet::{Causes, Chunk, ErrorCause, RawChunk, cause, unknown, write_chunk};
 use crate::{CloseReason, DropReason};
 
+/// Greatest time-outs that a shutdown may take (RFC 9260 §9.2).
+const SHUTDOWN_GUARD: u32 = 5;
+
 impl Association {
-    /// Ends the association after everything that `send` accepted was delivered; the end is [`Event::Closed`].
+    /// Ends the association after everything that `send` accepted was delivered; the end is [`Event::Closed`]. Once all is
+    /// delivered, a peer that still sends has five times the greatest retransmission time-out to finish.
     ///
     /// [`Event::Closed`]: crate::Event::Closed
-    pub fn shutdown(&mut self, _now: Instant) {
+    pub fn shutdown(&mut self, now: Instant) {
         match &self.state {
             State::Open { phase: Phase::Established, .. } => {
                 self.set_phase(Phase::ShutdownPending);
-                self.proceed_shutdown();
+                self.proceed_shutdown(now);
             }
             State::Idle { .. } | State::CookieWait { .. } | State::CookieEchoed { .. } => {
                 self.end(CloseReason::Shutdown);
@@ -109,9 +113,12 @@ impl Association {
                 self.reply_apart(peer_tag, &Chunk::ShutdownComplete { reflected: false });
                 self.end(CloseReason::Shutdown);
             }
-            // The peer missed SHUTDOWN COMPLETE; its own tag is reflected (RFC 9260 §8.4).
-            State::Ended => self.reply_apart(tag, &Chunk::ShutdownComplete { reflected: true }),
-            _ => self.drop_for(DropReason::UnexpectedChunk),
+            State::CookieWait { .. } | State::CookieEchoed { .. } => {
+                self.complete_shutdown_out_of_the_blue(tag)
+            }
+            State::Idle { .. } | State::Open { .. } | State::Ended => {
+                self.drop_for(DropReason::UnexpectedChunk)
+            }
         }
     }
 
@@ -124,7 +131,7 @@ impl Association {
     }
 
     /// Goes on with the shutdown once all data is acknowledged.
-    pub(super) fn proceed_shutdown(&mut self) {
+    pub(super) fn proceed_shutdown(&mut self, now: Instant) {
         let State::Open { block, phase: phase @ (Phase::ShutdownPending | Phase::ShutdownReceived) } =
             &self.state
         else {
@@ -134,7 +141,10 @@ impl Association {
             return;
         }
         let (next, control) = match phase {
-            Phase::ShutdownPending => (Phase::ShutdownSent, Control::Shutdown),
+            Phase::ShutdownPending => {
+                self.timers.set(Timer::ShutdownGuard, now + SHUTDOWN_GUARD * self.config.timing.rto_max);
+                (Phase::ShutdownSent, Control::Shutdown)
+            }
             _ => (Phase::ShutdownAckSent, Control::ShutdownAck),
         };
         self.set_phase(next);
@@ -155,5 +165,11 @@ impl Association {
         if self.count_error() {
             self.outbox.want(control);
         }
+    }
+
+    /// T5 expired (RFC 9260 §9.2).
+    pub(super) fn give_up_shutdown(&mut self) {
+        self.send_abort(cause::PROTOCOL_VIOLATION, b"shutdown takes too long");
+        self.end(CloseReason::PeerUnreachable);
     }
 }

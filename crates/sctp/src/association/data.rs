@@ -32,8 +32,7 @@ impl Association {
             self.drop_for(DropReason::UnexpectedChunk);
             return false;
         };
-        // A peer that began to shut down sends nothing new (RFC 9260 §6).
-        if matches!(phase, Phase::ShutdownReceived | Phase::ShutdownAckSent) {
+        if !phase.takes_data() {
             self.drop_for(DropReason::UnexpectedChunk);
             return false;
         }
@@ -55,7 +54,7 @@ impl Association {
         let State::Open { block, .. } = &mut self.state else {
             return self.drop_for(DropReason::UnexpectedChunk);
         };
-        let received = block.receiver.handle_i_forward_tsn(forward, &mut self.inbox);
+        let received = block.receiver.handle_i_forward_tsn(forward, &mut self.inbox, &mut self.drops);
         self.conclude(received);
     }
 

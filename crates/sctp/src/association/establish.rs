@@ -8,10 +8,11 @@ use tracing::debug;
 
 use super::block::Block;
 use super::cookie::{Cookie, CookieAction, Existing, LocalInit, PeerInit, TieTags, decide};
-use super::transmit::Control;
+use super::transmit::{Control, MOST_INFORMATION};
 use super::{Association, Phase, State, Timer};
 use crate::packet::{
-    Causes, Chunk, ErrorCause, Init, InitParameters, Parameters, cause, parameter, write_parameter,
+    Causes, Chunk, ErrorCause, Init, InitParameters, Parameters, RawParameter, cause, parameter,
+    write_parameter,
 };
 use crate::{CloseReason, DropReason, Event};
 
@@ -21,12 +22,12 @@ pub(super) const LEAST_WINDOW: u32 = 1500;
 impl Association {
     /// Answers INIT in whatever state (RFC 9260 §5.1, §5.2.1, §5.2.2); nothing is kept but in the cookie.
     pub(super) fn handle_init(&mut self, now: Instant, init: &Init<'_>) {
-        if init.initiate_tag == 0 || init.a_rwnd < LEAST_WINDOW {
+        if init.initiate_tag == 0 {
             return self.drop_for(DropReason::Malformed);
         }
-        if init.outgoing_streams == 0 || init.incoming_streams == 0 {
-            // A peer without streams cannot be served (RFC 9260 §5.1.1).
-            return self.refuse_init(init);
+        let read = InitParameters::read(init.parameters);
+        if let Some(refusal) = Refusal::of(init, &read) {
+            return self.refuse(init.initiate_tag, refusal);
         }
         let (local, tie_tags) = match &self.state {
             State::Idle { .. } | State::CookieWait { .. } => (self.local, TieTags::default()),
@@ -43,9 +44,8 @@ impl Association {
                 let tie_tags = block.tie_tags;
                 (LocalInit { tag: new_tag(&mut self.rng), initial_tsn: self.rng.u32() }, tie_tags)
             }
-            State::Ended => return self.drop_for(DropReason::UnexpectedChunk),
+            State::Ended => return,
         };
-        let read = InitParameters::read(init.parameters);
         let cookie = Cookie {
             created: self.elapsed(now),
             local,
@@ -58,15 +58,12 @@ impl Association {
         let mut writer = Writer::new(&mut parameters);
         write_parameter(&mut writer, parameter::STATE_COOKIE, &signed);
         self.config.capabilities().write(&mut writer);
-        let room = self.config.packet_size() / 2;
-        for unknown in read.unrecognized {
-            if writer.len() + unknown.value.len() + 8 < room {
-                let mut whole = Vec::new();
-                write_parameter(&mut Writer::new(&mut whole), unknown.kind, unknown.value);
-                write_parameter(&mut writer, parameter::UNRECOGNIZED, &whole);
-            }
+        for unknown in Self::reportable(&read.unrecognized) {
+            write_parameter(&mut writer, parameter::UNRECOGNIZED, &unknown);
         }
-        let answer = self.own_init(local, Parameters::written(&parameters));
+        let mut answer = self.own_init(local, Parameters::written(&parameters));
+        // No more streams than the peer takes (RFC 9260 §3.3.3).
+        answer.outgoing_streams = answer.outgoing_streams.min(init.incoming_streams);
         self.reply_apart(init.initiate_tag, &Chunk::InitAck(answer));
     }
 
@@ -75,15 +72,21 @@ impl Association {
         let State::CookieWait { attempts, sent_at } = self.state else {
             return self.drop_for(DropReason::UnexpectedChunk);
         };
-        if init.initiate_tag == 0 || init.a_rwnd < LEAST_WINDOW {
-            return self.drop_for(DropReason::Malformed);
+        if init.initiate_tag == 0 {
+            return self.refuse_without_tag();
         }
         let read = InitParameters::read(init.parameters);
-        let streams = init.outgoing_streams > 0 && init.incoming_streams > 0;
-        let Some(cookie) = read.cookie.filter(|_| streams) else {
-            let violation = "INIT ACK without cookie or streams";
+        if let Some(refusal) = Refusal::of(init, &read) {
+            self.refuse(init.initiate_tag, refusal);
+            // A window too small changes nothing: INIT is sent again (RFC 9260 §3.3.3).
+            if refusal != Refusal::Window {
+                self.end(CloseReason::ProtocolViolation("INIT ACK that cannot be accepted"));
+            }
+            return;
+        }
+        let Some(cookie) = read.cookie else {
             self.abort_apart(init.initiate_tag, cause::MISSING_PARAMETER, &[0, 0, 0, 1, 0, 7]);
-            return self.end(CloseReason::ProtocolViolation(violation));
+            return self.end(CloseReason::ProtocolViolation("INIT ACK without cookie"));
         };
         let cookie = cookie.to_vec();
         let peer = PeerInit::new(init, read.capabilities).limited(&self.config);
@@ -95,6 +98,10 @@ impl Association {
         self.timers.stop(Timer::Setup);
         self.outbox.withdraw(Control::Init);
         self.outbox.want(Control::CookieEcho);
+        let unrecognized = Self::reportable(&read.unrecognized).concat();
+        if !unrecognized.is_empty() {
+            self.reply_error(ErrorCause { code: cause::UNRECOGNIZED_PARAMETERS, information: &unrecognized });
+        }
     }
 
     /// Takes a cookie that came back; whether the rest of the packet is to be looked at.
@@ -297,9 +304,36 @@ impl Association {
         }
     }
 
-    fn refuse_init(&mut self, init: &Init<'_>) {
+    /// Answers INIT or INIT ACK of the peer with tag `tag` with ABORT.
+    fn refuse(&mut self, tag: u32, refusal: Refusal<'_>) {
         self.drop_for(DropReason::Malformed);
-        self.abort_apart(init.initiate_tag, cause::INVALID_PARAMETER, &[]);
+        match refusal {
+            Refusal::Window | Refusal::Streams => self.abort_apart(tag, cause::INVALID_PARAMETER, &[]),
+            Refusal::HostName(name) => {
+                self.abort_apart(tag, cause::UNRESOLVABLE_ADDRESS, &whole_parameter(&name));
+            }
+        }
+    }
+
+    /// Answers INIT ACK without a tag, under which an ABORT could go, with ours (RFC 9260 §3.3.3).
+    fn refuse_without_tag(&mut self) {
+        let mut causes = Vec::new();
+        ErrorCause { code: cause::INVALID_PARAMETER, information: &[] }.write(&mut Writer::new(&mut causes));
+        let abort = Chunk::Abort { reflected: true, causes: Causes::new(&causes) };
+        self.reply_apart(self.local.tag, &abort);
+        self.end(CloseReason::ProtocolViolation("INIT ACK without a tag"));
+    }
+
+    /// Unknown parameters in full, as many as there is room to report.
+    fn reportable(unrecognized: &[RawParameter<'_>]) -> Vec<Vec<u8>> {
+        let mut room = MOST_INFORMATION;
+        let mut reportable: Vec<Vec<u8>> = unrecognized.iter().map(whole_parameter).collect();
+        reportable.retain(|parameter| {
+            let rest = room.checked_sub(parameter.len());
+            room = rest.unwrap_or(room);
+            rest.is_some()
+        });
+        reportable
     }
 
     /// Sends ABORT to a peer with which no association exists.
@@ -321,6 +355,34 @@ impl Association {
     pub(super) fn new_tie_tags(&mut self) -> TieTags {
         TieTags { local: new_tag(&mut self.rng), peer: new_tag(&mut self.rng) }
     }
+}
+
+/// Why an INIT or INIT ACK cannot be accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal<'a> {
+    Window,
+    /// A peer without streams cannot be served (RFC 9260 §5.1.1).
+    Streams,
+    HostName(RawParameter<'a>),
+}
+
+impl<'a> Refusal<'a> {
+    fn of(init: &Init<'_>, read: &InitParameters<'a>) -> Option<Self> {
+        if init.a_rwnd < LEAST_WINDOW {
+            return Some(Self::Window);
+        }
+        if init.outgoing_streams == 0 || init.incoming_streams == 0 {
+            return Some(Self::Streams);
+        }
+        read.host_name.map(Self::HostName)
+    }
+}
+
+/// A parameter with its header.
+fn whole_parameter(parameter: &RawParameter<'_>) -> Vec<u8> {
+    let mut whole = Vec::new();
+    write_parameter(&mut Writer::new(&mut whole), parameter.kind, parameter.value);
+    whole
 }
 
 /// A tag, which is never 0 (RFC 9260 §5.3.1).

@@ -20,6 +20,7 @@ mod data;
 mod described;
 mod establish;
 mod heartbeat;
+mod out_of_the_blue;
 mod reset;
 mod reset_procedures;
 mod transmit;
@@ -123,6 +124,13 @@ enum Phase {
     ShutdownAckSent,
 }
 
+impl Phase {
+    /// Whether DATA is taken: a peer that began to shut down sends nothing new (RFC 9260 §6).
+    fn takes_data(self) -> bool {
+        matches!(self, Self::Established | Self::ShutdownPending | Self::ShutdownSent)
+    }
+}
+
 /// Timers of the association as a whole; data, acknowledgement, reset and heartbeat keep their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Timer {
@@ -130,6 +138,8 @@ enum Timer {
     Setup,
     /// SHUTDOWN or SHUTDOWN ACK is sent again (T2).
     Shutdown,
+    /// The shutdown takes too long (T5).
+    ShutdownGuard,
 }
 
 impl Association {
@@ -192,6 +202,9 @@ impl Association {
         }
         self.counts.packets_received += 1;
         self.counts.bytes_received += packet.len() as u64;
+        if !self.is_concerned(&parsed) {
+            return self.answer_out_of_the_blue(&parsed);
+        }
         let mut data = false;
         for (index, chunk) in parsed.chunks().enumerate() {
             let Ok(chunk) = chunk else {
@@ -200,6 +213,10 @@ impl Association {
             };
             if !self.accepts_tag(verification_tag, &chunk, index) {
                 self.drop_for(DropReason::VerificationTag);
+                break;
+            }
+            if stands_alone(&chunk) && (index > 0 || parsed.chunks().nth(1).is_some()) {
+                self.drop_for(DropReason::UnexpectedChunk);
                 break;
             }
             data |= matches!(chunk, Chunk::Data(_) | Chunk::IData(_));
@@ -216,6 +233,7 @@ impl Association {
             match timer {
                 Timer::Setup => self.setup_expired(),
                 Timer::Shutdown => self.shutdown_expired(),
+                Timer::ShutdownGuard => self.give_up_shutdown(),
             }
         }
         self.data_timeout(now);
@@ -449,28 +467,31 @@ impl Association {
             State::Idle { .. } | State::CookieWait { .. } | State::Ended => (self.local.tag, None),
         };
         match chunk {
-            // INIT stands alone in its packet.
-            Chunk::Init(_) => tag == 0 && index == 0,
+            Chunk::Init(_) => tag == 0,
             // The tag is in the cookie, too, and compared there.
             Chunk::CookieEcho(_) => index == 0,
             Chunk::Abort { reflected: true, .. } | Chunk::ShutdownComplete { reflected: true } => {
                 Some(tag) == peer
             }
-            // A SHUTDOWN ACK after our end is answered without regard to its tag (RFC 9260 §8.4).
-            Chunk::ShutdownAck if matches!(self.state, State::Ended) => true,
+            // It is of an association before this one (RFC 9260 §8.5.1 E).
+            Chunk::ShutdownAck
+                if matches!(self.state, State::CookieWait { .. } | State::CookieEchoed { .. }) =>
+            {
+                true
+            }
             _ => tag == local,
         }
     }
 
     fn end_of_packet(&mut self, now: Instant, data: bool) {
-        if let State::Open { block, .. } = &mut self.state {
+        if let State::Open { block, phase } = &mut self.state {
             block.heartbeat.received(now);
-            if data {
+            if data && phase.takes_data() {
                 block.receiver.end_of_data_packet(now);
             }
         }
         self.perform_deferred_reset();
-        self.proceed_shutdown();
+        self.proceed_shutdown(now);
         self.collect_events();
     }
 
@@ -518,4 +539,9 @@ impl Association {
     fn elapsed(&self, now: Instant) -> Duration {
         self.origin.map_or(Duration::ZERO, |origin| now.saturating_duration_since(origin))
     }
+}
+
+/// Whether a chunk must be the only one of its packet (RFC 9260 §6.10).
+fn stands_alone(chunk: &Chunk<'_>) -> bool {
+    matches!(chunk, Chunk::Init(_) | Chunk::InitAck(_) | Chunk::ShutdownComplete { .. })
 }

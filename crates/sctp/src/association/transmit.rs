@@ -61,6 +61,16 @@ impl Outbox {
         self.wanted.is_empty() && self.replies.is_empty()
     }
 
+    /// Writes answers to the peer, as many as fit.
+    fn write_replies(&mut self, packet: &mut PacketWriter<'_>) {
+        while let Some(Reply::Bundled(chunk)) = self
+            .replies
+            .pop_front_if(|reply| matches!(reply, Reply::Bundled(chunk) if chunk.len() <= packet.remaining()))
+        {
+            packet.chunks().bytes(&chunk);
+        }
+    }
+
     fn take(&mut self, control: Control) -> bool {
         let before = self.wanted.len();
         self.withdraw(control);
@@ -68,11 +78,14 @@ impl Outbox {
     }
 }
 
+/// Bytes of information in ERROR at most, beside what goes into the same packet.
+pub(super) const MOST_INFORMATION: usize = 256;
+
 impl Association {
     /// Answers with a chunk of the association.
     pub(super) fn reply(&mut self, kind: u8, value: &[u8]) {
-        let open = matches!(self.state, State::Open { .. });
-        if !open || value.len() + 4 > self.config.packet_size() - HEADER_LEN {
+        let has_peer = matches!(self.state, State::Open { .. } | State::CookieEchoed { .. });
+        if !has_peer || value.len() + 4 > self.config.packet_size() - HEADER_LEN {
             return self.drop_for(DropReason::UnexpectedChunk);
         }
         let mut chunk = Vec::new();
@@ -87,8 +100,7 @@ impl Association {
 
     /// Answers with ERROR; information beyond what fits is cut off.
     pub(super) fn reply_error(&mut self, cause: ErrorCause<'_>) {
-        const MOST: usize = 256;
-        let information = cause.information.get(..MOST).unwrap_or(cause.information);
+        let information = cause.information.get(..MOST_INFORMATION).unwrap_or(cause.information);
         let mut causes = Vec::new();
         ErrorCause { information, ..cause }.write(&mut Writer::new(&mut causes));
         self.reply(kind::ERROR, &causes);
@@ -170,6 +182,7 @@ impl Association {
             let State::CookieEchoed { block, cookie, .. } = &self.state else { return None };
             let mut packet = self.packet(buf, block.peer.tag);
             Chunk::CookieEcho(cookie).write(packet.chunks());
+            self.outbox.write_replies(&mut packet);
             return Some(packet.finish());
         }
         None
@@ -180,13 +193,7 @@ impl Association {
         if self.outbox.take(Control::CookieAck) {
             Chunk::CookieAck.write(packet.chunks());
         }
-        while let Some(Reply::Bundled(chunk)) = self
-            .outbox
-            .replies
-            .pop_front_if(|reply| matches!(reply, Reply::Bundled(chunk) if chunk.len() <= packet.remaining()))
-        {
-            packet.chunks().bytes(&chunk);
-        }
+        self.outbox.write_replies(packet);
         let State::Open { block, phase } = &mut self.state else { return };
         if packet.remaining() >= 16 && self.outbox.take(Control::Heartbeat) {
             let mut info = Vec::new();

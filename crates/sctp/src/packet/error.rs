@@ -8,6 +8,7 @@ pub mod cause {
     pub const INVALID_STREAM: u16 = 1;
     pub const MISSING_PARAMETER: u16 = 2;
     pub const STALE_COOKIE: u16 = 3;
+    pub const UNRESOLVABLE_ADDRESS: u16 = 5;
     pub const UNRECOGNIZED_CHUNK: u16 = 6;
     pub const INVALID_PARAMETER: u16 = 7;
     pub const UNRECOGNIZED_PARAMETERS: u16 = 8;

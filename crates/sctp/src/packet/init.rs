@@ -123,6 +123,8 @@ pub struct InitParameters<'a> {
     pub capabilities: Capabilities,
     /// The state cookie, in INIT ACK.
     pub cookie: Option<&'a [u8]>,
+    /// A host name, which must not be there (RFC 9260 §5.1.2 B).
+    pub host_name: Option<RawParameter<'a>>,
     /// Unknown parameters that want to be reported.
     pub unrecognized: Vec<RawParameter<'a>>,
 }
@@ -146,8 +148,9 @@ impl<'a> InitParameters<'a> {
                 parameter::ZERO_CHECKSUM => {
                     read.capabilities.zero_checksum = raw.value == DTLS_DETECTS_ERRORS.to_be_bytes();
                 }
-                // Addresses, cookie preservative, ECN, host name, address types, authentication: of no use over DTLS.
-                5 | 6 | 8 | 9 | 11 | 12 | 0x8000 | 0x8002..=0x8004 => {}
+                parameter::HOST_NAME => read.host_name = Some(raw),
+                // Addresses, cookie preservative, ECN, address types, authentication: of no use over DTLS.
+                5 | 6 | 8 | 9 | 12 | 0x8000 | 0x8002..=0x8004 => {}
                 other => {
                     let action = unknown((other >> 8) as u8);
                     if action.report && read.unrecognized.len() < Self::MAX_UNRECOGNIZED {

@@ -9,6 +9,7 @@ pub mod parameter {
     pub const HEARTBEAT_INFO: u16 = 1;
     pub const STATE_COOKIE: u16 = 7;
     pub const UNRECOGNIZED: u16 = 8;
+    pub const HOST_NAME: u16 = 11;
     pub const OUTGOING_RESET: u16 = 13;
     pub const INCOMING_RESET: u16 = 14;
     pub const SSN_TSN_RESET: u16 = 15;

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 /// Whether a SACK is owed, and by when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Acknowledgement {
+    /// No DATA has come yet: the first is acknowledged at once (RFC 9260 §5.1).
+    First,
     /// Everything received is acknowledged.
     None,
     /// One packet with DATA waits for company until the instant.
@@ -18,15 +20,20 @@ impl Acknowledgement {
     pub(super) fn on_data_packet(&mut self, now: Instant, delay: Duration) {
         *self = match self {
             Self::None => Self::Delayed(now + delay),
-            Self::Delayed(_) | Self::Now => Self::Now,
+            Self::First | Self::Delayed(_) | Self::Now => Self::Now,
         };
+    }
+
+    /// Whether something is not acknowledged.
+    pub(super) fn is_owed(self) -> bool {
+        matches!(self, Self::Delayed(_) | Self::Now)
     }
 
     /// When the delay ends.
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
             Self::Delayed(at) => Some(at),
-            Self::None | Self::Now => None,
+            Self::First | Self::None | Self::Now => None,
         }
     }
 }

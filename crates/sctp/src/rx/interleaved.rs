@@ -1,19 +1,31 @@
 //! Messages put together from I-DATA (RFC 8260 §2.1).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::{MessageKey, OVERHEAD};
+use super::OVERHEAD;
 use crate::packet::IData;
+use crate::stream_map::StreamMap;
 use crate::{PayloadProtocolId, StreamId};
 
 /// Messages of which some fragments arrived. Fragments come in any order; those in the order of the message go straight
 /// to its end.
 #[derive(Debug, Default)]
 pub(super) struct Interleaved {
-    partial: HashMap<MessageKey, Partial>,
+    ordered: StreamMap<Begun>,
+    unordered: StreamMap<Begun>,
     charged: usize,
+    /// Streams, and whether their unordered messages, where a message is not whole and a later one began.
+    overtaken: BTreeSet<(StreamId, bool)>,
+}
+
+/// The ordered or the unordered messages of a stream, by their numbers, which are extended so that they never wrap.
+#[derive(Debug)]
+struct Begun {
+    partial: BTreeMap<u64, Partial>,
+    /// The greatest number seen.
+    newest: u64,
 }
 
 #[derive(Debug, Default)]
@@ -51,52 +63,107 @@ impl Interleaved {
 
     /// Adds a fragment that was not received before.
     pub(super) fn insert(&mut self, data: &IData<'_>, max_message: usize) -> Joined {
+        let Self { ordered, unordered, charged, overtaken } = self;
+        let streams = if data.unordered { unordered } else { ordered };
         if let (Some(ppid), true) = (data.ppid, data.ending) {
-            return if data.payload.len() > max_message {
-                Joined::TooLarge
-            } else {
-                Joined::Whole(ppid, Bytes::copy_from_slice(data.payload))
-            };
+            if data.payload.len() > max_message {
+                return Joined::TooLarge;
+            }
+            if streams.get_mut(&data.stream).is_some_and(|begun| begun.overtakes(data.mid)) {
+                overtaken.insert((data.stream, data.unordered));
+            }
+            return Joined::Whole(ppid, Bytes::copy_from_slice(data.payload));
         }
-        let key = MessageKey::of(data);
-        let partial = self.partial.entry(key).or_insert_with(|| {
-            self.charged += OVERHEAD;
+        let begun = streams.entry(data.stream).or_insert_with(|| Begun::new(data.mid));
+        if begun.overtakes(data.mid) {
+            overtaken.insert((data.stream, data.unordered));
+        }
+        let number = begun.extend(data.mid);
+        let partial = begun.partial.entry(number).or_insert_with(|| {
+            *charged += OVERHEAD;
             Partial::default()
         });
         let before = partial.charge();
         let joined = partial.add(data, max_message);
-        self.charged = self.charged - before + partial.charge();
-        if partial.is_whole() {
-            let ppid = partial.ppid.unwrap_or(PayloadProtocolId(0));
-            let bytes = std::mem::take(&mut partial.bytes);
-            self.partial.remove(&key);
-            self.charged -= bytes.len() + OVERHEAD;
-            return Joined::Whole(ppid, bytes.into());
+        *charged = *charged - before + partial.charge();
+        if !partial.is_whole() {
+            return joined;
         }
-        joined
+        let ppid = partial.ppid.unwrap_or(PayloadProtocolId(0));
+        let bytes = std::mem::take(&mut partial.bytes);
+        *charged -= bytes.len() + OVERHEAD;
+        begun.partial.remove(&number);
+        if begun.partial.is_empty() {
+            streams.remove(&data.stream);
+        }
+        Joined::Whole(ppid, bytes.into())
     }
 
     /// Lets go of messages of a stream that will not be finished: up to `mid`, the numbers going in a circle.
     pub(super) fn skip(&mut self, stream: StreamId, unordered: bool, mid: u32) {
-        self.retain(|key| {
-            key.stream != stream || key.unordered != unordered || (mid.wrapping_sub(key.mid) as i32) < 0
-        });
+        let Some(begun) = self.streams(unordered).get_mut(&stream) else { return };
+        let first = begun.extend(mid) + 1;
+        self.drop_before(stream, unordered, first);
+    }
+
+    /// Everything that was sent so far has arrived: lets go of messages that are not whole although a later one of their
+    /// stream began, and gives their number. A sender works on one message a stream at a time (RFC 8260 §2.2.2), so
+    /// that nothing of them is to come; dcsctp breaks off a message that expires while it is being sent, without
+    /// I-FORWARD-TSN.
+    pub(super) fn drop_broken_off(&mut self) -> usize {
+        let mut dropped = 0;
+        while let Some((stream, unordered)) = self.overtaken.pop_first() {
+            let newest = self.streams(unordered).get(&stream).map(|begun| begun.newest);
+            dropped += newest.map_or(0, |newest| self.drop_before(stream, unordered, newest));
+        }
+        dropped
     }
 
     /// Lets go of all messages of these streams; without any, of all.
     pub(super) fn reset(&mut self, streams: &[StreamId]) {
-        self.retain(|key| !streams.is_empty() && !streams.contains(&key.stream));
+        if streams.is_empty() {
+            *self = Self::default();
+        }
+        for stream in streams {
+            self.drop_before(*stream, false, u64::MAX);
+            self.drop_before(*stream, true, u64::MAX);
+        }
     }
 
-    fn retain(&mut self, keep: impl Fn(&MessageKey) -> bool) {
-        let charged = &mut self.charged;
-        self.partial.retain(|key, partial| {
-            let keep = keep(key);
-            if !keep {
-                *charged -= partial.charge() + OVERHEAD;
-            }
-            keep
-        });
+    fn streams(&mut self, unordered: bool) -> &mut StreamMap<Begun> {
+        if unordered { &mut self.unordered } else { &mut self.ordered }
+    }
+
+    /// Lets go of messages of a stream with numbers below `first`: how many they were.
+    fn drop_before(&mut self, stream: StreamId, unordered: bool, first: u64) -> usize {
+        let Some(begun) = self.streams(unordered).get_mut(&stream) else { return 0 };
+        let later = begun.partial.split_off(&first);
+        let dropped = std::mem::replace(&mut begun.partial, later);
+        if begun.partial.is_empty() {
+            self.streams(unordered).remove(&stream);
+        }
+        self.charged -= dropped.values().map(|partial| partial.charge() + OVERHEAD).sum::<usize>();
+        dropped.len()
+    }
+}
+
+impl Begun {
+    /// Without messages; `mid` is the number of the first that will come.
+    fn new(mid: u32) -> Self {
+        Self { partial: BTreeMap::new(), newest: 1 << 32 | u64::from(mid) }
+    }
+
+    /// The number that is nearest to the newest.
+    fn extend(&self, mid: u32) -> u64 {
+        let distance = mid.wrapping_sub(self.newest as u32) as i32;
+        self.newest.saturating_add_signed(distance.into())
+    }
+
+    /// A fragment of the message `mid` arrived; whether an earlier one is not whole.
+    fn overtakes(&mut self, mid: u32) -> bool {
+        let number = self.extend(mid);
+        self.newest = self.newest.max(number);
+        self.partial.first_key_value().is_some_and(|(first, _)| *first < number)
     }
 }
 
@@ -187,6 +254,19 @@ mod tests {
         assert!(matches!(messages.insert(&fragment(1, 2, true, b"e"), 100), Joined::Contradiction));
         assert!(matches!(messages.insert(&fragment(2, 0, false, &[0; 60]), 100), Joined::Held));
         assert!(matches!(messages.insert(&fragment(2, 2, false, &[0; 60]), 100), Joined::TooLarge));
+    }
+
+    #[test]
+    fn what_was_broken_off_is_let_go_of_once_nothing_is_missing() {
+        let mut messages = Interleaved::default();
+        for mid in [u32::MAX, 0, 1] {
+            messages.insert(&fragment(mid, 0, false, b"a"), 100);
+        }
+        let one = messages.charged() / 3;
+        assert_eq!((messages.drop_broken_off(), messages.charged()), (2, one));
+        assert_eq!((messages.drop_broken_off(), messages.charged()), (0, one), "the newest may be going on");
+        assert!(matches!(messages.insert(&fragment(2, 0, true, b"a"), 100), Joined::Whole(..)));
+        assert_eq!((messages.drop_broken_off(), messages.charged()), (1, 0));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Order of messages within streams.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -13,6 +13,8 @@ use crate::{PayloadProtocolId, StreamId};
 #[derive(Debug)]
 pub(super) struct Orders {
     streams: StreamMap<Order>,
+    /// Streams of which messages wait.
+    held_up: BTreeSet<StreamId>,
     /// Bytes of messages that wait, overheads included.
     waiting: usize,
     /// Half the circle of message numbers: 16 bits with DATA, 32 with I-DATA.
@@ -35,7 +37,7 @@ pub(super) struct OldMessage;
 impl Orders {
     pub(super) fn new(interleaving: bool) -> Self {
         let half_circle = if interleaving { 1 << 31 } else { 1 << 15 };
-        Self { streams: StreamMap::default(), waiting: 0, half_circle }
+        Self { streams: StreamMap::default(), held_up: BTreeSet::new(), waiting: 0, half_circle }
     }
 
     /// Bytes that count against the receive window.
@@ -61,6 +63,7 @@ impl Orders {
             let charge = payload.len() + OVERHEAD;
             let Entry::Vacant(slot) = order.waiting.entry(number) else { return Err(OldMessage) };
             slot.insert((ppid, payload));
+            self.held_up.insert(key.stream);
             self.waiting += charge;
             return Ok(());
         }
@@ -83,6 +86,18 @@ impl Orders {
         }
         order.next = last + 1;
         self.waiting -= order.release(stream, inbox);
+    }
+
+    /// Everything that was sent so far has arrived: messages that wait for earlier ones wait in vain, and are delivered.
+    pub(super) fn release_held_up(&mut self, inbox: &mut Inbox) {
+        while let Some(stream) = self.held_up.pop_first() {
+            let Some(order) = self.streams.get_mut(&stream) else { continue };
+            for (number, (ppid, payload)) in std::mem::take(&mut order.waiting) {
+                order.next = number + 1;
+                self.waiting -= payload.len() + OVERHEAD;
+                inbox.push(stream, ppid, payload);
+            }
+        }
     }
 
     /// These streams start afresh; without any, all.

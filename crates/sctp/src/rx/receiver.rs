@@ -110,7 +110,7 @@ impl Receiver {
             last_size: 0,
             interleaved: Interleaved::default(),
             duplicates: Vec::new(),
-            acknowledgement: Acknowledgement::None,
+            acknowledgement: Acknowledgement::First,
         }
     }
 
@@ -187,14 +187,15 @@ impl Receiver {
             return Received::Dropped(DropReason::InvalidStream);
         }
         match self.interleaved.insert(data, self.bounds.max_message) {
-            Joined::Held => Received::New,
+            Joined::Held => {}
             Joined::Whole(ppid, payload) => {
                 self.deliver(MessageKey::of(data), ppid, payload, inbox, drops);
-                Received::New
             }
-            Joined::Contradiction => Received::Violation("fragments that contradict each other"),
-            Joined::TooLarge => Received::Violation("message larger than announced"),
+            Joined::Contradiction => return Received::Violation("fragments that contradict each other"),
+            Joined::TooLarge => return Received::Violation("message larger than announced"),
         }
+        self.pass_over_broken_off(inbox, drops);
+        Received::New
     }
 
     /// Tells that a packet with DATA ended; called once a packet.
@@ -219,7 +220,14 @@ impl Receiver {
         if !self.skip_to(forward.new_cumulative_tsn) {
             return Received::Dropped(DropReason::DuplicateData);
         }
-        self.assembly = None;
+        // What is skipped may lie within an ordered message without being of it, which would be named: dcsctp takes a TSN to
+        // stand for the end of a message that expired, wherever the next is free.
+        let is_skipped = |assembly: &mut Assembly| {
+            let MessageKey { stream, mid, unordered } = assembly.key;
+            let reaches = |ssn: u16| ssn.wrapping_sub(mid as u16) as i16 >= 0;
+            unordered || forward.skipped().any(|(named, ssn)| named == stream && reaches(ssn))
+        };
+        self.assembly.take_if(is_skipped);
         self.ahead.skip_to(self.cumulative.next());
         for (stream, ssn) in forward.skipped() {
             if stream.0 < self.bounds.streams {
@@ -230,7 +238,12 @@ impl Receiver {
     }
 
     /// Skips what the peer abandoned (RFC 8260 §2.3).
-    pub(crate) fn handle_i_forward_tsn(&mut self, forward: &IForwardTsn<'_>, inbox: &mut Inbox) -> Received {
+    pub(crate) fn handle_i_forward_tsn(
+        &mut self,
+        forward: &IForwardTsn<'_>,
+        inbox: &mut Inbox,
+        drops: &mut Tally<DropReason>,
+    ) -> Received {
         if !self.bounds.interleaving {
             return Received::Violation("I-FORWARD-TSN that was not agreed on");
         }
@@ -248,6 +261,7 @@ impl Receiver {
         if let Some(last) = self.gaps.take_front_at(self.cumulative.next()) {
             self.cumulative = last;
         }
+        self.pass_over_broken_off(inbox, drops);
         Received::New
     }
 
@@ -285,7 +299,7 @@ impl Receiver {
 
     /// Whether a SACK is worth its room in a packet that is sent anyway.
     pub(crate) fn has_sack(&self) -> bool {
-        self.acknowledgement != Acknowledgement::None
+        self.acknowledgement.is_owed()
     }
 
     /// When a delayed SACK is due.
@@ -481,6 +495,15 @@ impl Receiver {
             self.deliver(key, ppid, bytes.into(), inbox, drops);
         }
         Received::New
+    }
+
+    /// Once everything that was sent so far has arrived, no interleaved message has to wait for an earlier one of its
+    /// stream.
+    fn pass_over_broken_off(&mut self, inbox: &mut Inbox, drops: &mut Tally<DropReason>) {
+        if self.gaps.is_empty() {
+            (0..self.interleaved.drop_broken_off()).for_each(|_| drops.count(DropReason::OrphanFragment));
+            self.orders.release_held_up(inbox);
+        }
     }
 
     /// Another message follows the one being assembled: the peer broke it off. dcsctp does it to a message that expires

@@ -180,7 +180,8 @@ impl Names {
     /// The bytes of a packet for the association.
     pub fn encode(&mut self, packet: &Packet, port: u16) -> Result<Vec<u8>> {
         let first = packet.chunks.first().context("a chunk")?;
-        let live = self.ours.map_or(0, |(live, _)| live);
+        // Before an association has a tag, any but 0 is wrong.
+        let live = self.ours.map_or(u32::MAX, |(live, _)| live);
         let tag = match packet.tag {
             None if first.name == "INIT" => 0,
             None if flags(first) == Some(1)
@@ -189,6 +190,7 @@ impl Names {
                 self.theirs.last().copied().unwrap_or_default()
             }
             None => live,
+            Some(0) => 0,
             Some(tag) if self.ours.is_some_and(|(_, name)| name == tag) => live,
             Some(tag) => live ^ (tag << 8 | 1),
         };
