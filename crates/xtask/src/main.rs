@@ -27,7 +27,7 @@ cargo xtask TASK
   fuzz [TARGET|all] [SECONDS]          fuzzes one target or each in turn, 60 seconds each unless told
   soak [MINUTES]                       every seeded test with many seeds, then each fuzz target for MINUTES (10)
   bogo [PATTERN]                       runs the cases of BoringSSL's test runner about DTLS, or those that match PATTERN;
-                                       ANTIPHON_BOGO names the runner's program
+                                       ANTIPHON_BOGO names the folder of BoringSSL's sources
   bench-peers [ARG..]                  measures Antiphon beside other libraries; ARG goes to the benchmark
   bench-turn                           measures the example `turn-server` beside coturn
   ci                                   what a change has to pass";

@@ -81,7 +81,7 @@ impl Peer {
                 // No other package of it installs without the network at large.
                 cargo_install("geckodriver")
             }
-            Self::Aiortc => install_aiortc(),
+            Self::Aiortc => pip_install(AIORTC),
             Self::Openssl => apt_install(&["openssl"]),
             Self::Coturn => apt_install(&["coturn"]),
             Self::Netns => apt_install(&["iproute2", "nftables"]),
@@ -133,14 +133,15 @@ fn python() -> PathBuf {
     root().join(".interop/venv/bin/python")
 }
 
-fn install_aiortc() -> Result<()> {
+/// Installs a Python package into the environment that is our own.
+pub(crate) fn pip_install(package: &str) -> Result<()> {
     let environment = root().join(".interop/venv");
     let make = || run(command("python3").args(["-m", "venv"]).arg(&environment));
     if make().is_err() {
         apt_install(&["python3", "python3-venv"])?;
         make()?;
     }
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", AIORTC];
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package];
     run(command(python()).args(pip))
 }
 
