@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release --example turn-server -- --udp 0.0.0.0:3478 --tcp 0.0.0.0:3478 --relay 203.0.113.5 --user alice:wonderland
-//! cargo run --release --example turn-server -- --tls 0.0.0.0:5349 --cert chain.pem --key key.pem --relay 10.0.0.7/203.0.113.5 --secret XYZ
+//! cargo run --release --example turn-server -- --tls 0.0.0.0:5349 --dtls 0.0.0.0:5349 --cert chain.pem --key key.pem --relay 10.0.0.7/203.0.113.5 --secret XYZ
 //! ```
 //!
 //! `--secret` is one that a web service shares, which hands out credentials that are valid for a time. Without `--relay` it
@@ -33,10 +33,13 @@ struct Options {
     /// Listens for TLS; may be repeated
     #[arg(long, value_name = "ADDR:PORT", requires = "cert", requires = "key")]
     tls: Vec<SocketAddr>,
-    /// The certificate chain for TLS, in PEM
+    /// Listens for DTLS; may be repeated
+    #[arg(long, value_name = "ADDR:PORT", requires = "cert", requires = "key")]
+    dtls: Vec<SocketAddr>,
+    /// The certificate chain for TLS and DTLS, in PEM
     #[arg(long, value_name = "FILE")]
     cert: Option<PathBuf>,
-    /// The key for TLS, in PEM
+    /// The key for TLS and DTLS, in PEM
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// The domain of the credentials
@@ -138,6 +141,7 @@ fn listeners(options: &Options) -> Result<Vec<Listener>> {
         let read = |path: &PathBuf| std::fs::read_to_string(path).with_context(|| path.display().to_string());
         let identity = TlsIdentity::from_pem(&read(cert)?, &read(key)?)?;
         listeners.extend(options.tls.iter().map(|address| Listener::Tls(*address, identity.clone())));
+        listeners.extend(options.dtls.iter().map(|address| Listener::Dtls(*address, identity.clone())));
     }
     if listeners.is_empty() {
         listeners.push(Listener::Udp(([127, 0, 0, 1], 3_478).into()));

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-const STUN: &str = "203.0.1.1:3478";
+const SERVER: &str = "203.0.1.1:3478";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A `lab-peer` on a node of the lab.
@@ -47,22 +47,23 @@ async fn soon<T>(future: impl Future<Output = T>) -> Result<T> {
 struct Call {
     offerer: Peer,
     _answerer: Peer,
-    _stun: Peer,
+    _server: Peer,
 }
 
 impl Call {
-    /// Sets it up; gives the path that it takes first.
-    async fn open(lab: &Lab, messages: u32) -> Result<(Self, String)> {
+    /// Sets it up with a server of the kind `stun` or `turn`; gives the path that it takes first.
+    async fn open(lab: &Lab, kind: &str, messages: u32) -> Result<(Self, String)> {
         let messages = messages.to_string();
-        let mut stun = Peer::start(lab, "router", &["stun", STUN])?;
-        ensure!(stun.line().await? == "ready");
-        let mut offerer = Peer::start(lab, "a", &["offer", STUN, "active", &messages])?;
-        let mut answerer = Peer::start(lab, "b", &["answer", STUN, "passive", &messages])?;
+        let mut server = Peer::start(lab, "router", &[kind, SERVER])?;
+        ensure!(server.line().await? == "ready");
+        let url = format!("{kind}:{SERVER}");
+        let mut offerer = Peer::start(lab, "a", &["offer", &url, "active", &messages])?;
+        let mut answerer = Peer::start(lab, "b", &["answer", &url, "passive", &messages])?;
         answerer.tell(&offerer.line().await?).await?;
         offerer.tell(&answerer.line().await?).await?;
         let open = offerer.line().await?;
         let Some(path) = open.strip_prefix("open ") else { bail!("{open} in place of a path") };
-        Ok((Self { offerer, _answerer: answerer, _stun: stun }, path.to_owned()))
+        Ok((Self { offerer, _answerer: answerer, _server: server }, path.to_owned()))
     }
 
     /// Waits until every message has come back; gives the path that it takes last.
@@ -82,7 +83,21 @@ async fn call(a: NatKind, b: Option<NatKind>) -> Result<String> {
         Some(kind) => lab.host_behind(kind, "b")?,
         None => lab.host("b")?,
     };
-    Call::open(&lab, 10).await?.0.finish().await
+    Call::open(&lab, "stun", 10).await?.0.finish().await
+}
+
+#[tokio::test]
+async fn two_peers_behind_symmetric_nats_meet_at_the_relay() -> Result<()> {
+    if left_out("netns") {
+        return Ok(());
+    }
+    let mut lab = Lab::new()?;
+    lab.host_behind(NatKind::Random, "a")?;
+    lab.host_behind(NatKind::Random, "b")?;
+    let path = Call::open(&lab, "turn", 10).await?.0.finish().await?;
+    // One end of it, or both, is an address of the relay.
+    ensure!(path.starts_with("Udp ") && path.contains(" 203.0.1.1:"), "{path}");
+    Ok(())
 }
 
 #[tokio::test]
@@ -123,7 +138,7 @@ async fn a_call_survives_the_loss_of_its_interface_without_losing_a_message() ->
     let mut lab = Lab::new()?;
     let addresses = [lab.host("a")?, lab.host("a")?];
     lab.host("b")?;
-    let (call, before) = Call::open(&lab, 250).await?;
+    let (call, before) = Call::open(&lab, "stun", 250).await?;
     let used = addresses.iter().find(|address| before.contains(*address)).context(before.clone())?;
     tokio::time::sleep(Duration::from_millis(500)).await;
     lab.take_down("a", used)?;

@@ -59,7 +59,7 @@ fn user(url: String) -> IceServer {
 }
 
 #[tokio::test]
-async fn two_peers_talk_through_coturn_over_udp_tcp_and_tls_on_both_families() -> Result<()> {
+async fn two_peers_talk_through_coturn_over_udp_tcp_tls_and_dtls_on_both_families() -> Result<()> {
     if left_out("coturn") {
         return Ok(());
     }
@@ -68,7 +68,9 @@ async fn two_peers_talk_through_coturn_over_udp_tcp_and_tls_on_both_families() -
     talk(user(format!("turn:127.0.0.1:{port}")), TlsRoots::System).await?;
     talk(user(format!("turn:[::1]:{port}")), TlsRoots::System).await?;
     talk(user(format!("turn:127.0.0.1:{port}?transport=tcp")), TlsRoots::System).await?;
-    talk(user(format!("turns:127.0.0.1:{tls}")), TlsRoots::Pem(coturn.certificate.clone())).await
+    let roots = || TlsRoots::Pem(coturn.certificate.clone());
+    talk(user(format!("turns:127.0.0.1:{tls}")), roots()).await?;
+    talk(user(format!("turns:127.0.0.1:{tls}?transport=udp")), roots()).await
 }
 
 #[tokio::test]
@@ -111,7 +113,7 @@ async fn nonces_of_coturn_that_are_stale_are_replaced() -> Result<()> {
 }
 
 /// A server of ours for everything at `ip` and beside it.
-async fn server(ip: IpAddr) -> Result<(Server, [u16; 3])> {
+async fn server(ip: IpAddr) -> Result<(Server, [u16; 4])> {
     let key = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
     let identity = TlsIdentity::from_pem(&key.cert.pem(), &key.signing_key.serialize_pem())?;
     let mut config = turn::config("test");
@@ -120,10 +122,15 @@ async fn server(ip: IpAddr) -> Result<(Server, [u16; 3])> {
     config.relays.push(ip.into());
     config.policy.allow.push(Block::new(ip, 8));
     let any = SocketAddr::new(ip, 0);
-    let listeners = vec![Listener::Udp(any), Listener::Tcp(any), Listener::Tls(any, identity)];
+    let listeners = vec![
+        Listener::Udp(any),
+        Listener::Dtls(any, identity.clone()),
+        Listener::Tcp(any),
+        Listener::Tls(any, identity),
+    ];
     let server = Server::start(config, listeners, ServerLimits::default()).await?;
     let port = |at: usize| server.local_addresses().get(at).map_or(0, SocketAddr::port);
-    let ports = [port(0), port(1), port(2)];
+    let ports = [port(0), port(1), port(2), port(3)];
     Ok((server, ports))
 }
 
@@ -141,15 +148,18 @@ async fn the_clients_of_coturn_are_served() -> Result<()> {
     if left_out("coturn") {
         return Ok(());
     }
-    let (server, [udp, tcp, tls]) = server(LOCALHOST).await?;
+    let (server, [udp, dtls, tcp, tls]) = server(LOCALHOST).await?;
     let known = ["-u", USER, "-w", PASSWORD];
-    for (port, over) in [(udp, &[][..]), (tcp, &["-t"]), (tls, &["-t", "-S"])] {
+    for (port, over) in [(udp, &[][..]), (tcp, &["-t"]), (tls, &["-t", "-S"]), (dtls, &["-S"])] {
         // By channels, and by indications.
         for way in [&[][..], &["-s"]] {
             let lost = lost(&[&known[..], over, way].concat(), port).await?;
             ensure!(lost.contains("Total lost packets 0 "), "{over:?} {way:?}: {lost}");
         }
     }
+    // TCP connections between the clients (RFC 6062).
+    let spliced = lost(&[&known[..], &["-T"]].concat(), tcp).await?;
+    ensure!(spliced.contains("Total lost packets 0 "), "TCP connections: {spliced}");
     let lost = lost(&["-u", USER, "-W", SECRET], udp).await?;
     ensure!(lost.contains("Total lost packets 0 "), "credentials for a time: {lost}");
 

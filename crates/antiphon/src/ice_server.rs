@@ -15,7 +15,8 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct IceServer {
     /// One or more URLs of the server: `stun:host`, `turn:host:port`, `turn:host?transport=tcp`, `turns:host`, where an IPv6
-    /// address stands in brackets. `turn:` is UDP unless the URL says otherwise, `turns:` is TLS.
+    /// address stands in brackets. `turn:` is UDP unless the URL says otherwise, `turns:` is TLS, or DTLS with
+    /// `?transport=udp` (RFC 7350).
     pub urls: Vec<String>,
     /// For TURN servers only.
     pub username: Option<String>,
@@ -79,9 +80,6 @@ fn target(url: &str, uri: Uri, server: &IceServer) -> Result<Target, IceServerEr
     let secure = uri.scheme.is_secure();
     let default = if secure { UriTransport::Tcp } else { UriTransport::Udp };
     let transport = uri.transport.unwrap_or(default);
-    if secure && transport == UriTransport::Udp {
-        return Err(IceServerError::NotSupported(url.to_owned()));
-    }
     let (Some(username), Some(password)) = (server.username.clone(), server.credential.clone()) else {
         return Err(IceServerError::Credentials(url.to_owned()));
     };
@@ -179,13 +177,12 @@ mod tests {
 
     #[test]
     fn schemes_without_a_way_are_named_as_unsupported() {
-        for url in ["stuns:example.org", "turns:example.org?transport=udp"] {
-            let error = Servers::parse(&[IceServer::turn(url, "user", "secret")]).unwrap_err();
-            assert_eq!(
-                (error.name(), error),
-                (ErrorName::NotSupportedError, IceServerError::NotSupported(url.to_owned()))
-            );
-        }
+        let url = "stuns:example.org";
+        let error = Servers::parse(&[IceServer::stun(url)]).unwrap_err();
+        assert_eq!(
+            (error.name(), error),
+            (ErrorName::NotSupportedError, IceServerError::NotSupported(url.to_owned()))
+        );
     }
 
     #[test]
@@ -194,6 +191,7 @@ mod tests {
             ("turn:example.org", UriTransport::Udp, false, 3478),
             ("turn:example.org?transport=tcp", UriTransport::Tcp, false, 3478),
             ("turns:example.org", UriTransport::Tcp, true, 5349),
+            ("turns:example.org?transport=udp", UriTransport::Udp, true, 5349),
             ("turns:example.org:443?transport=tcp", UriTransport::Tcp, true, 443),
         ];
         for (url, transport, secure, port) in urls {

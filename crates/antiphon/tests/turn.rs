@@ -8,9 +8,13 @@ use std::time::Duration;
 
 use antiphon::turn::{self, Listener, Server, ServerLimits, TlsIdentity, TlsRoots};
 use antiphon::{Builder, Event, IceServer, IceTransportPolicy, Message, PeerConnection};
+use antiphon_crypto::Provider;
+use antiphon_dtls::{ChainVerifier, Config};
+use antiphon_util::Rng;
 use common::{loopback, pair_of, pattern, soon};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::Instant;
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -89,6 +93,111 @@ async fn two_peers_talk_through_a_relay_over_tls_alone() {
     let url = format!("turns:{}", server.local_addresses()[0]);
     let peer = || relayed(&url).tls_roots(roots.clone());
     talk(&server, peer(), peer()).await;
+}
+
+#[tokio::test]
+async fn two_peers_talk_through_a_relay_over_dtls_alone() {
+    let (identity, roots) = identity();
+    let server = start(config(), vec![Listener::Dtls(loopback(), identity)]).await;
+    let url = format!("turns:{}?transport=udp", server.local_addresses()[0]);
+    let peer = || relayed(&url).tls_roots(roots.clone());
+    talk(&server, peer(), peer()).await;
+}
+
+#[tokio::test]
+async fn a_dtls_server_that_is_not_trusted_or_is_somebody_else_gets_no_credentials() {
+    let (identity, roots) = identity();
+    let server = start(config(), vec![Listener::Dtls(loopback(), identity)]).await;
+    let address = server.local_addresses()[0];
+    let url = format!("turns:{address}?transport=udp");
+    let (_, strangers) = self::identity();
+    assert_eq!(failure(relayed(&url).tls_roots(strangers)).await.1, 701);
+    // Trusted, and of another name.
+    let key = rcgen::generate_simple_self_signed(["example.org".to_owned()]).unwrap();
+    let chain = key.cert.pem();
+    let other = TlsIdentity::from_pem(&chain, &key.signing_key.serialize_pem()).unwrap();
+    let misnamed = start(config(), vec![Listener::Dtls(loopback(), other)]).await;
+    let wrong = format!("turns:{}?transport=udp", misnamed.local_addresses()[0]);
+    assert_eq!(failure(relayed(&wrong).tls_roots(TlsRoots::Pem(chain))).await.1, 701);
+    assert_eq!((server.metrics().requests, misnamed.metrics().requests), (0, 0));
+    assert_eq!((server.metrics().refusals.of(401), misnamed.metrics().refusals.of(401)), (0, 0));
+    // The name is the one to which the certificate was given.
+    let named = format!("turns:localhost:{}?transport=udp", address.port());
+    let connection = relayed(&named).tls_roots(roots).build().await.unwrap();
+    connection.create_data_channel("test", Default::default()).unwrap();
+    connection.set_local_description(None).await.unwrap();
+    soon(connection.gathering_complete()).await.unwrap();
+    assert!(connection.local_description().unwrap().sdp.contains("typ relay"));
+}
+
+/// A DTLS client that says nothing.
+struct Silent {
+    connection: antiphon_dtls::Connection,
+    socket: UdpSocket,
+}
+
+impl Silent {
+    async fn start(server: SocketAddr) -> Self {
+        let provider = Provider::default();
+        let config = Config::for_client(provider, None, ChainVerifier::new(|_| true));
+        let mut connection = antiphon_dtls::Connection::client(config, Rng::from_seed(provider.random_seed()));
+        let socket = UdpSocket::bind(loopback()).await.unwrap();
+        socket.connect(server).await.unwrap();
+        connection.start(Instant::now().into(), None);
+        Self { connection, socket }
+    }
+
+    /// Goes on until `done`; `false` where that takes longer than `patience`.
+    async fn until(
+        &mut self,
+        patience: Duration,
+        done: impl Fn(&antiphon_dtls::Connection) -> bool,
+    ) -> bool {
+        let end = Instant::now() + patience;
+        let mut buf = vec![0; 2_000];
+        while !done(&self.connection) && Instant::now() < end {
+            let mut datagram = Vec::new();
+            while self.connection.poll_transmit(Instant::now().into(), &mut datagram).is_some() {
+                self.socket.send(&datagram).await.unwrap();
+                datagram.clear();
+            }
+            let read = tokio::time::timeout(Duration::from_millis(50), self.socket.recv(&mut buf));
+            let now = Instant::now().into();
+            match read.await {
+                Ok(len) => self.connection.handle_datagram(now, &mut buf[..len.unwrap()], |_| {}),
+                Err(_) => self.connection.handle_timeout(now),
+            }
+        }
+        done(&self.connection)
+    }
+}
+
+#[tokio::test]
+async fn associations_that_ask_for_nothing_end_and_are_bounded() {
+    let (identity, roots) = identity();
+    let mut limits = ServerLimits::default();
+    limits.idle_stream = Duration::from_secs(2);
+    limits.streams_per_address = 3;
+    let server = Server::start(config(), vec![Listener::Dtls(loopback(), identity)], limits).await.unwrap();
+    let address = server.local_addresses()[0];
+    // One that has an allocation stays.
+    let url = format!("turns:{address}?transport=udp");
+    let honest = relayed(&url).tls_roots(roots).build().await.unwrap();
+    honest.create_data_channel("test", Default::default()).unwrap();
+    honest.set_local_description(None).await.unwrap();
+    soon(honest.gathering_complete()).await.unwrap();
+    let (mut one, mut two) = (Silent::start(address).await, Silent::start(address).await);
+    for silent in [&mut one, &mut two] {
+        assert!(silent.until(Duration::from_secs(1), antiphon_dtls::Connection::is_connected).await);
+    }
+    let mut beyond = Silent::start(address).await;
+    assert!(!beyond.until(Duration::from_millis(500), antiphon_dtls::Connection::is_connected).await);
+    for silent in [&mut one, &mut two] {
+        assert!(silent.until(Duration::from_secs(10), antiphon_dtls::Connection::is_closed).await);
+    }
+    // Now there is room.
+    assert!(beyond.until(Duration::from_secs(5), antiphon_dtls::Connection::is_connected).await);
+    assert_eq!(server.metrics().allocations, 1);
 }
 
 #[tokio::test]

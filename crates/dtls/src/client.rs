@@ -98,6 +98,7 @@ fn client_hello(core: &mut Core, shares: &[KeyAgreement]) -> ClientHello {
             key_shares: is_1_3.then(|| entries(shares)),
             point_formats: is_1_2.then(|| vec![0]),
             signature_schemes: Some(scheme_codes()),
+            server_name: config.server_name.clone(),
             use_srtp: core.srtp_offer(),
             extended_master_secret: is_1_2,
             record_size_limit: Some(core.record_size_limit(best)),

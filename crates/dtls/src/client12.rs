@@ -8,7 +8,11 @@
 //!                               <--  [ChangeCipherSpec], Finished
 //! ```
 
-use antiphon_crypto::{Group, PeerCertificate, SignatureScheme, constant_time_eq};
+use std::sync::Arc;
+
+use antiphon_crypto::{
+    Certificate as OwnCertificate, Group, PeerCertificate, SignatureScheme, constant_time_eq,
+};
 
 use crate::client::Client;
 use crate::connection::State;
@@ -79,7 +83,8 @@ pub(crate) fn server_hello(
 
 /// Checks the extensions of a ServerHello against those offered and gives the SRTP profile chosen.
 fn check_extensions(core: &Core, extensions: &Extensions) -> Result<Option<SrtpProfile>, HandshakeError> {
-    const OFFERED: [ExtensionType; 6] = [
+    const OFFERED: [ExtensionType; 7] = [
+        ExtensionType::SERVER_NAME,
         ExtensionType::EC_POINT_FORMATS,
         ExtensionType::USE_SRTP,
         ExtensionType::EXTENDED_MASTER_SECRET,
@@ -88,7 +93,7 @@ fn check_extensions(core: &Core, extensions: &Extensions) -> Result<Option<SrtpP
         ExtensionType::CONNECTION_ID,
     ];
     let is_id_unasked = extensions.connection_id.is_some() && core.config.connection_id.is_none();
-    if !extensions.are_among(&OFFERED) || is_id_unasked {
+    if !extensions.are_among(&OFFERED) || is_id_unasked || core.is_name_unasked(extensions) {
         return Err(HandshakeError::UnsolicitedExtension);
     }
     if !extensions.extended_master_secret {
@@ -178,17 +183,16 @@ impl AwaitServerHelloDone {
         let premaster = agreement.agree(&self.public_value).map_err(|_| HandshakeError::IllegalParameter)?;
 
         core.flight.begin(Repetition::Timed);
-        let certificate = core.config.certificate.clone();
-        let scheme = self.requested.as_ref().and_then(|requested| acceptable_scheme(core, requested));
+        let shown = self.requested.as_ref().and_then(|requested| suitable_certificate(core, requested));
         if self.requested.is_some() {
             // RFC 5246 §7.4.6: without a suitable one, an empty list.
-            let chain = if scheme.is_some() { certificate.chain() } else { &[] };
+            let chain = shown.as_ref().map_or(&[][..], |(certificate, _)| certificate.chain());
             core.send(&mut transcript, Kind::CERTIFICATE, |w| Certificate::write(chain, w));
         }
         core.send(&mut transcript, Kind::CLIENT_KEY_EXCHANGE, |w| ClientKeyExchange::write(&our_value, w));
         let keys =
             Keys::install(core, (self.group, &premaster), &transcript, &self.negotiated, Side::Client)?;
-        if let Some(scheme) = scheme {
+        if let Some((certificate, scheme)) = shown {
             let signature = certificate.sign(scheme, transcript.bytes()).ok_or(HandshakeError::Internal)?;
             let verify = CertificateVerify { scheme: scheme_code(scheme), signature };
             core.send(&mut transcript, Kind::CERTIFICATE_VERIFY, |w| verify.write(w));
@@ -199,15 +203,20 @@ impl AwaitServerHelloDone {
     }
 }
 
-/// The scheme with which our certificate answers a request, if it suits.
-fn acceptable_scheme(core: &Core, requested: &CertificateRequest) -> Option<SignatureScheme> {
-    let wanted = if Authentication::Rsa.suits(core.config.certificate.key_kind()) {
+/// Our certificate and the scheme with which it answers a request, if it suits.
+fn suitable_certificate(
+    core: &Core,
+    requested: &CertificateRequest,
+) -> Option<(Arc<OwnCertificate>, SignatureScheme)> {
+    let certificate = core.config.certificate.clone()?;
+    let wanted = if Authentication::Rsa.suits(certificate.key_kind()) {
         CertificateRequest::RSA_SIGN
     } else {
         CertificateRequest::ECDSA_SIGN
     };
     let is_kind_wanted = requested.certificate_types.contains(&wanted);
-    core.signature_scheme(&requested.signature_schemes).filter(|_| is_kind_wanted)
+    let scheme = core.signature_scheme(&requested.signature_schemes).filter(|_| is_kind_wanted)?;
+    Some((certificate, scheme))
 }
 
 #[derive(Debug)]

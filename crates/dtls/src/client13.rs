@@ -83,8 +83,12 @@ impl AwaitEncryptedExtensions {
 
 /// RFC 8446 §4.2: what was not offered is unsolicited, and what was belongs into certain messages.
 fn check_encrypted_extensions(core: &Core, extensions: &Extensions) -> Result<(), HandshakeError> {
-    const ALLOWED: [ExtensionType; 3] =
-        [ExtensionType::SUPPORTED_GROUPS, ExtensionType::USE_SRTP, ExtensionType::RECORD_SIZE_LIMIT];
+    const ALLOWED: [ExtensionType; 4] = [
+        ExtensionType::SERVER_NAME,
+        ExtensionType::SUPPORTED_GROUPS,
+        ExtensionType::USE_SRTP,
+        ExtensionType::RECORD_SIZE_LIMIT,
+    ];
     let is_1_2 = core.offers(Version::Dtls12);
     let is_offered = |extension_type: &ExtensionType| match *extension_type {
         ExtensionType::SUPPORTED_VERSIONS
@@ -97,6 +101,7 @@ fn check_encrypted_extensions(core: &Core, extensions: &Extensions) -> Result<()
         _ => false,
     };
     match extensions.types.iter().find(|extension_type| !ALLOWED.contains(extension_type)) {
+        None if core.is_name_unasked(extensions) => Err(HandshakeError::UnsolicitedExtension),
         None => Ok(()),
         Some(misplaced) if is_offered(misplaced) => Err(HandshakeError::IllegalParameter),
         Some(_) => Err(HandshakeError::UnsolicitedExtension),

@@ -1,5 +1,6 @@
 //! What a connection is told at construction.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +14,16 @@ use crate::{CipherSuite, KeyLog, SrtpProfile, Version};
 pub struct Config {
     /// Where the cryptography comes from.
     pub provider: Provider,
-    /// Our certificate, shown in both roles.
-    pub certificate: Arc<Certificate>,
+    /// Our certificate, shown in both roles. A client may be without one, and then shows none to a server that asks; a
+    /// server without one finds nothing in common with any client.
+    pub certificate: Option<Arc<Certificate>>,
     /// The fingerprints that the peer announced; its certificate has to match one of those with the strongest hash
     /// function (RFC 8122 §5). With none, no peer is accepted.
     pub remote_fingerprints: Vec<Fingerprint>,
     /// How the peer proves who it is.
     pub peer_authentication: PeerAuthentication,
+    /// The name of the server that a client wants, in ASCII and without a dot behind it (RFC 6066 §3); servers pass it over.
+    pub server_name: Option<String>,
     /// The versions that we speak; the better one is chosen where both ends speak both.
     pub versions: Vec<Version>,
     /// SRTP profiles in our order of preference, by which a server chooses; empty where SRTP is not wanted.
@@ -59,11 +63,46 @@ impl Config {
         certificate: Arc<Certificate>,
         remote_fingerprints: Vec<Fingerprint>,
     ) -> Self {
+        Self { certificate: Some(certificate), remote_fingerprints, ..Self::unauthenticated(provider) }
+    }
+
+    /// For a client of a server that shows a chain of certificates, as on the web; the client shows none. Hybrid groups are
+    /// left out: their shares do not fit into the one datagram that servers without memory of a first hello want.
+    pub fn for_client(provider: Provider, server_name: Option<String>, verifier: ChainVerifier) -> Self {
+        Self {
+            server_name,
+            peer_authentication: PeerAuthentication::Chain(verifier),
+            groups: Group::ALL.into_iter().filter(|group| !group.is_hybrid()).collect(),
+            ..Self::unauthenticated(provider)
+        }
+    }
+
+    /// For a server whose clients need no certificate, as on the web; behind a [`Gate`](crate::Gate) it serves many.
+    pub fn for_server(provider: Provider, certificate: Arc<Certificate>) -> Self {
+        Self {
+            certificate: Some(certificate),
+            peer_authentication: PeerAuthentication::AnonymousClient,
+            ..Self::unauthenticated(provider)
+        }
+    }
+
+    /// For use inside WebRTC, where ICE has validated the path that datagrams come from: no cookie is demanded.
+    pub fn for_webrtc(
+        provider: Provider,
+        certificate: Arc<Certificate>,
+        remote_fingerprints: Vec<Fingerprint>,
+    ) -> Self {
+        Self { cookie: CookieExchange::Skipped, ..Self::new(provider, certificate, remote_fingerprints) }
+    }
+
+    /// Shows nothing and accepts nobody.
+    fn unauthenticated(provider: Provider) -> Self {
         Self {
             provider,
-            certificate,
-            remote_fingerprints,
+            certificate: None,
+            remote_fingerprints: Vec::new(),
             peer_authentication: PeerAuthentication::Fingerprint,
+            server_name: None,
             versions: Version::ALL.to_vec(),
             srtp_profiles: Vec::new(),
             cipher_suites: CipherSuite::ALL.to_vec(),
@@ -78,26 +117,43 @@ impl Config {
             limits: Limits::default(),
         }
     }
-
-    /// For use inside WebRTC, where ICE has validated the path that datagrams come from: no cookie is demanded.
-    pub fn for_webrtc(
-        provider: Provider,
-        certificate: Arc<Certificate>,
-        remote_fingerprints: Vec<Fingerprint>,
-    ) -> Self {
-        Self { cookie: CookieExchange::Skipped, ..Self::new(provider, certificate, remote_fingerprints) }
-    }
 }
 
 /// How the peer proves who it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum PeerAuthentication {
     /// With a certificate of an announced fingerprint, and a signature by its key.
     Fingerprint,
+    /// With a chain of certificates that this accepts, and a signature by the key of the first.
+    Chain(ChainVerifier),
+    /// For servers alone: clients are not asked for certificates, and prove who they are in what follows, if at all. As a
+    /// client it accepts nobody.
+    AnonymousClient,
     /// With any certificate and a signature by its key: the peer may be anybody. For tests alone.
     DangerousAnyCertificate,
     /// A client need not show a certificate, and a server may show any. For tests alone.
     DangerousNone,
+}
+
+/// Decides whether a chain of certificates proves that the peer is who it should be: issuers, dates and names are its part.
+#[derive(Clone)]
+pub struct ChainVerifier(Arc<dyn Fn(&[Vec<u8>]) -> bool + Send + Sync>);
+
+impl ChainVerifier {
+    /// Has `accepts` decide, which is given the chain in DER, the peer's own certificate first.
+    pub fn new(accepts: impl Fn(&[Vec<u8>]) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(accepts))
+    }
+
+    pub(crate) fn accepts(&self, chain: &[Vec<u8>]) -> bool {
+        (self.0)(chain)
+    }
+}
+
+impl fmt::Debug for ChainVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChainVerifier")
+    }
 }
 
 /// Whether a server makes clients prove that they receive at their address (RFC 6347 §4.2.1, RFC 8446 §4.2.2).

@@ -10,9 +10,11 @@ use antiphon_util::{Rng, Tally, Timers};
 
 use crate::acks;
 use crate::client::Client;
+use crate::cookie::Cookies;
 use crate::core::{Core, Secrets, Session};
 use crate::error::{Alert, CloseReason, DropReason, ExportError, HandshakeError, SealError};
 use crate::flight::Flight;
+use crate::gate::FirstRecord;
 use crate::handshake13::DATA_EPOCH;
 use crate::message::Fragment;
 use crate::reassembly::Reassembly;
@@ -148,8 +150,11 @@ impl Connection {
 
     fn new(mut config: Config, rng: Rng, side: Side) -> Self {
         config.max_datagram_size = config.max_datagram_size.max(MIN_DATAGRAM_SIZE);
-        if config.peer_authentication != PeerAuthentication::Fingerprint {
-            tracing::warn!("dangerous: the fingerprint of the peer is not checked");
+        if matches!(
+            config.peer_authentication,
+            PeerAuthentication::DangerousAnyCertificate | PeerAuthentication::DangerousNone
+        ) {
+            tracing::warn!("dangerous: the certificate of the peer is not checked");
         }
         if config.key_log.is_some() {
             tracing::warn!("the secrets of this connection are written to a key log");
@@ -193,6 +198,16 @@ impl Connection {
                 self.timers.set(timer, now + after);
             }
         }
+    }
+
+    /// Goes on behind an exchange of cookies that `hello` is the answer to, of which nothing was remembered: our first
+    /// message and record follow on the client's (RFC 6347 §4.2.1).
+    pub(crate) fn start_behind_cookie(&mut self, now: Instant, cookies: Cookies, hello: FirstRecord) {
+        self.start(now, None);
+        self.state = State::Server(Server::await_hello(cookies));
+        self.reassembly.skip_to(hello.message);
+        self.core.next_sequence = hello.message;
+        self.core.writing.skip_to(hello.record);
     }
 
     /// Tells that time has passed.

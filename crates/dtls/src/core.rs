@@ -10,7 +10,7 @@ use antiphon_util::{Rng, Writer};
 use crate::acks::Acks;
 use crate::flight::{Flight, WriteState};
 use crate::key_log::SecretLog;
-use crate::message::{Extensions, Kind, Message, UseSrtp};
+use crate::message::{ExtensionType, Extensions, Kind, Message, UseSrtp};
 use crate::post_handshake::PostHandshake;
 use crate::record::{MAX_PLAINTEXT, Opener};
 use crate::registry::{group_code, scheme_code, scheme_of_code};
@@ -100,28 +100,40 @@ impl Core {
         message
     }
 
-    /// Reads the certificate of the peer and compares its fingerprint with those announced: the one place, for both roles
-    /// and versions, in which it is decided who the peer is.
+    /// Reads the certificate of the peer and compares its fingerprint with those announced, or has its chain verified: the one
+    /// place, for both roles and versions, in which it is decided who the peer is.
     pub(crate) fn identify(&self, chain: &[Vec<u8>]) -> Result<PeerCertificate, HandshakeError> {
         let der = chain.first().ok_or(HandshakeError::NoCertificate)?;
         let certificate = PeerCertificate::parse(der).map_err(|error| match error {
             PeerCertificateError::Malformed => HandshakeError::BadCertificate,
             PeerCertificateError::UnsupportedKey => HandshakeError::UnsupportedCertificate,
         })?;
-        if self.config.peer_authentication != PeerAuthentication::Fingerprint {
-            return Ok(certificate);
-        }
+        let is_proved = match &self.config.peer_authentication {
+            PeerAuthentication::Fingerprint => self.is_announced(&certificate),
+            PeerAuthentication::Chain(verifier) if verifier.accepts(chain) => Ok(()),
+            PeerAuthentication::Chain(_) | PeerAuthentication::AnonymousClient => {
+                Err(HandshakeError::UntrustedCertificate)
+            }
+            PeerAuthentication::DangerousAnyCertificate | PeerAuthentication::DangerousNone => Ok(()),
+        };
+        is_proved.map(|()| certificate)
+    }
+
+    fn is_announced(&self, certificate: &PeerCertificate) -> Result<(), HandshakeError> {
         // RFC 8122 §5: only the fingerprints with the strongest hash function count.
         let announced = &self.config.remote_fingerprints;
         let strongest =
             announced.iter().map(|fingerprint| fingerprint.algorithm()).max_by_key(|hash| hash.output_len());
         let actual = certificate.fingerprint(self.provider(), strongest.unwrap_or(HashAlgorithm::Sha256));
-        if announced.contains(&actual) { Ok(certificate) } else { Err(HandshakeError::FingerprintMismatch) }
+        if announced.contains(&actual) { Ok(()) } else { Err(HandshakeError::FingerprintMismatch) }
     }
 
     /// Whether a client has to show a certificate.
     pub(crate) fn wants_certificate(&self) -> bool {
-        self.config.peer_authentication != PeerAuthentication::DangerousNone
+        !matches!(
+            self.config.peer_authentication,
+            PeerAuthentication::AnonymousClient | PeerAuthentication::DangerousNone
+        )
     }
 
     /// Checks a signature of the peer.
@@ -142,7 +154,7 @@ impl Core {
 
     /// The scheme with which our certificate signs for a peer that verifies `acceptable`.
     pub(crate) fn signature_scheme(&self, acceptable: &[u16]) -> Option<SignatureScheme> {
-        let ours = self.config.certificate.signature_schemes();
+        let ours = self.config.certificate.as_ref()?.signature_schemes();
         ours.iter().copied().find(|scheme| acceptable.contains(&scheme_code(*scheme)))
     }
 
@@ -191,6 +203,11 @@ impl Core {
             }
             _ => Err(HandshakeError::IllegalParameter),
         }
+    }
+
+    /// RFC 6066 §3: a server acknowledges the name that it was told, if it was told one.
+    pub(crate) fn is_name_unasked(&self, extensions: &Extensions) -> bool {
+        self.config.server_name.is_none() && extensions.types.contains(&ExtensionType::SERVER_NAME)
     }
 
     /// The record_size_limit that we announce: in 1.3 it counts the content type too (RFC 8449 §4).

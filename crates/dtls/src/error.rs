@@ -18,6 +18,8 @@ impl Alert {
     pub const HANDSHAKE_FAILURE: Alert = Alert(40);
     /// bad_certificate.
     pub const BAD_CERTIFICATE: Alert = Alert(42);
+    /// unknown_ca: nobody trusted vouches for the certificate.
+    pub const UNKNOWN_CA: Alert = Alert(48);
     /// unsupported_certificate.
     pub const UNSUPPORTED_CERTIFICATE: Alert = Alert(43);
     /// illegal_parameter.
@@ -112,6 +114,9 @@ pub enum HandshakeError {
     /// The peer's certificate is not the announced one.
     #[error("fingerprint mismatch")]
     FingerprintMismatch,
+    /// The peer's chain of certificates was not accepted.
+    #[error("certificate not trusted")]
+    UntrustedCertificate,
     /// The peer's key is of an unsupported kind.
     #[error("unsupported certificate")]
     UnsupportedCertificate,
@@ -148,6 +153,7 @@ impl HandshakeError {
             HandshakeError::UnsolicitedExtension => Alert::UNSUPPORTED_EXTENSION,
             HandshakeError::BadSignature | HandshakeError::BadFinished => Alert::DECRYPT_ERROR,
             HandshakeError::BadCertificate | HandshakeError::FingerprintMismatch => Alert::BAD_CERTIFICATE,
+            HandshakeError::UntrustedCertificate => Alert::UNKNOWN_CA,
             HandshakeError::UnsupportedCertificate => Alert::UNSUPPORTED_CERTIFICATE,
             HandshakeError::CertificateRequired => Alert::CERTIFICATE_REQUIRED,
             HandshakeError::NoCommonVersion => Alert::PROTOCOL_VERSION,

@@ -321,6 +321,11 @@ pub(crate) struct WriteState {
 }
 
 impl WriteState {
+    /// The number of the next record without protection.
+    pub(crate) fn skip_to(&mut self, number: u64) {
+        self.next_number = number;
+    }
+
     pub(crate) fn install(&mut self, sealer: Sealer) {
         self.sealers.push(sealer);
     }

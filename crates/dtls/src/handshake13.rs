@@ -60,8 +60,8 @@ impl Progress {
 
     /// Queues our certificate, or none, for the request with `context`.
     pub(crate) fn send_certificate(&mut self, core: &mut Core, context: &[u8], is_shown: bool) {
-        let certificate = core.config.certificate.clone();
-        let chain = if is_shown { certificate.chain() } else { &[] };
+        let certificate = core.config.certificate.clone().filter(|_| is_shown);
+        let chain = certificate.as_ref().map_or(&[][..], |certificate| certificate.chain());
         core.send(&mut self.transcript, Kind::CERTIFICATE, |w| Certificate13::write(context, chain, w));
     }
 
@@ -71,7 +71,9 @@ impl Progress {
         scheme: SignatureScheme,
     ) -> Result<(), HandshakeError> {
         let content = signed_content(self.side, &self.hash(core));
-        let signature = core.config.certificate.sign(scheme, &content).ok_or(HandshakeError::Internal)?;
+        let certificate = core.config.certificate.as_ref();
+        let signature = certificate.and_then(|certificate| certificate.sign(scheme, &content));
+        let signature = signature.ok_or(HandshakeError::Internal)?;
         let verify = CertificateVerify { scheme: scheme_code(scheme), signature };
         core.send(&mut self.transcript, Kind::CERTIFICATE_VERIFY, |w| verify.write(w));
         Ok(())
@@ -169,7 +171,7 @@ pub(crate) fn install_opener(core: &mut Core, secrets: &ApplicationSecrets) -> R
 
 /// The scheme with which our certificate signs in 1.3 for a peer that verifies `acceptable`.
 pub(crate) fn signature_scheme(core: &Core, acceptable: &[u16]) -> Option<SignatureScheme> {
-    let certificate = &core.config.certificate;
+    let certificate = core.config.certificate.as_ref()?;
     let serves = |scheme: &SignatureScheme| {
         signs_in_1_3(*scheme, certificate.key_kind()) && acceptable.contains(&scheme_code(*scheme))
     };

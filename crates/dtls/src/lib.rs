@@ -49,8 +49,9 @@
 //! ```
 //!
 //! It knows no addresses: inside WebRTC it is given only what came over a path that ICE has validated; by itself a server
-//! demands a cookie first. It resumes no sessions, refuses renegotiation, knows no pre-shared keys and validates no
-//! certificate chains, and has no early data.
+//! demands a cookie first, and a [`Gate`] does so for any number of clients without remembering them. Chains of certificates are
+//! judged by the [`ChainVerifier`] that one is given, where fingerprints are not what is compared. It resumes no sessions,
+//! refuses renegotiation, knows no pre-shared keys and has no early data.
 
 mod acks;
 #[cfg(test)]
@@ -63,9 +64,11 @@ mod client13;
 mod config;
 mod connection;
 mod connection_ids;
+mod cookie;
 mod core;
 mod error;
 mod flight;
+mod gate;
 mod handshake13;
 mod key_log;
 mod key_update;
@@ -86,9 +89,10 @@ mod transcript;
 #[cfg(test)]
 mod violations_test;
 
-pub use config::{Config, CookieExchange, Limits, PeerAuthentication, Timing};
+pub use config::{ChainVerifier, Config, CookieExchange, Limits, PeerAuthentication, Timing};
 pub use connection::{Connection, Event, KeyUpdate, Plaintext};
 pub use connection_ids::ConnectionIdUsage;
 pub use error::{Alert, CloseReason, DropReason, ExportError, HandshakeError, SealError};
+pub use gate::Gate;
 pub use key_log::KeyLog;
 pub use registry::{CipherSuite, SrtpProfile, Version};

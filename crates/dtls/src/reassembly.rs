@@ -32,6 +32,11 @@ impl Reassembly {
         Self { limits, next: 0, slots: VecDeque::new() }
     }
 
+    /// The message to begin with.
+    pub(crate) fn skip_to(&mut self, sequence: u16) {
+        self.next = sequence;
+    }
+
     pub(crate) fn insert(&mut self, fragment: &Fragment<'_>) -> Insertion {
         let sequence = u32::from(fragment.sequence);
         let Some(ahead) = sequence.checked_sub(self.next) else {

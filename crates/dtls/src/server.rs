@@ -1,9 +1,8 @@
 //! The server up to the ClientHello, in answer to which it decides the version; the drawings stand in `client`, `client12` and
 //! `client13`.
 
-use antiphon_crypto::{Digest, HashAlgorithm, HmacKey, constant_time_eq};
-
 use crate::connection::State;
+use crate::cookie::{CookieKey, Cookies};
 use crate::core::Core;
 use crate::flight::Repetition;
 use crate::message::{ClientHello, HelloVerifyRequest, Kind, Message};
@@ -24,9 +23,13 @@ pub(crate) enum Server {
 
 impl Server {
     pub(crate) fn start(core: &mut Core) -> Self {
-        let key = core.rng.array::<32>();
-        let cookie_key = core.provider().hmac_key(HashAlgorithm::Sha256, &key);
-        Server::AwaitClientHello(AwaitClientHello { cookie_key })
+        let key = CookieKey::random(core.provider(), &mut core.rng);
+        Self::await_hello(key.cookies(&[], 0))
+    }
+
+    /// Awaits a hello to which `cookies` belong.
+    pub(crate) fn await_hello(cookies: Cookies) -> Self {
+        Server::AwaitClientHello(AwaitClientHello { cookies })
     }
 
     /// Handles the next message in order.
@@ -46,7 +49,7 @@ impl Server {
 
 #[derive(Debug)]
 pub(crate) struct AwaitClientHello {
-    cookie_key: HmacKey,
+    cookies: Cookies,
 }
 
 impl AwaitClientHello {
@@ -56,19 +59,18 @@ impl AwaitClientHello {
         match choose_version(core, &hello)? {
             Version::Dtls13 if !is_cookie_demanded => server13::first_hello(core, &hello, message),
             Version::Dtls13 => match &hello.extensions.cookie {
-                Some(cookie) => server13::hello_with_cookie(core, &self.cookie_key, &hello, message, cookie)
+                Some(cookie) => server13::hello_with_cookie(core, &self.cookies, &hello, message, cookie)
                     .map(Server::Dtls13),
                 None => {
-                    server13::demand_cookie(core, &self.cookie_key, &hello, message)?;
+                    server13::demand_cookie(core, &self.cookies, &hello, message)?;
                     Ok(Server::AwaitClientHello(self))
                 }
             },
             Version::Dtls12 => {
-                let expected = self.cookie(&hello);
-                if is_cookie_demanded && !constant_time_eq(&expected, &hello.cookie) {
+                if is_cookie_demanded && !self.cookies.is_right(&hello) {
                     // RFC 6347 §4.2.1: nothing is remembered of a client that has not proven its address.
                     core.flight.begin(Repetition::OnDemand);
-                    let request = HelloVerifyRequest { version: DTLS_1_0, cookie: expected.to_vec() };
+                    let request = HelloVerifyRequest { version: DTLS_1_0, cookie: self.cookies.of(&hello) };
                     let request = core.message(Kind::HELLO_VERIFY_REQUEST, |w| request.write(w));
                     core.flight.push(request, 0);
                     return Ok(Server::AwaitClientHello(self));
@@ -79,12 +81,6 @@ impl AwaitClientHello {
                 server12::client_hello(core, &hello, transcript).map(|state| Server::Dtls12(Box::new(state)))
             }
         }
-    }
-
-    /// A keyed hash over what must not change between the two hellos.
-    fn cookie(&self, hello: &ClientHello) -> Digest {
-        let suites: Vec<u8> = hello.cipher_suites.iter().flat_map(|suite| suite.to_be_bytes()).collect();
-        self.cookie_key.sign(&[&hello.version.to_be_bytes(), &hello.random, &hello.session_id, &suites])
     }
 }
 

@@ -1,6 +1,10 @@
 //! The server of DTLS 1.2 (RFC 5246 §7.3, RFC 6347 §4.2.4); the drawing stands in `client12`.
 
-use antiphon_crypto::{Group, KeyAgreement, PeerCertificate, SignatureScheme, constant_time_eq};
+use std::sync::Arc;
+
+use antiphon_crypto::{
+    Certificate as OwnCertificate, Group, KeyAgreement, PeerCertificate, SignatureScheme, constant_time_eq,
+};
 
 use crate::connection::State;
 use crate::core::{Core, Secrets, Session, scheme_codes};
@@ -46,6 +50,7 @@ impl Server12 {
 
 /// What the server takes of a client's offer.
 struct Choice {
+    certificate: Arc<OwnCertificate>,
     suite: CipherSuite,
     group: Group,
     scheme: SignatureScheme,
@@ -65,7 +70,8 @@ impl Choice {
         if extensions.renegotiation_info.as_ref().is_some_and(|info| !info.is_empty()) {
             return Err(HandshakeError::NoCommonParameters);
         }
-        let kind = core.config.certificate.key_kind();
+        let certificate = core.config.certificate.clone().ok_or(HandshakeError::NoCommonParameters)?;
+        let kind = certificate.key_kind();
         let suite = core
             .suites(Version::Dtls12)
             .find(|suite| suite.authentication().suits(kind) && hello.cipher_suites.contains(&suite.code()));
@@ -77,7 +83,9 @@ impl Choice {
         let schemes = extensions.signature_schemes.as_deref().unwrap_or_default();
         let srtp_profile = core.choose_srtp(extensions);
         match (suite, group, core.signature_scheme(schemes)) {
-            (Some(suite), Some(group), Some(scheme)) => Ok(Self { suite, group, scheme, srtp_profile }),
+            (Some(suite), Some(group), Some(scheme)) => {
+                Ok(Self { certificate, suite, group, scheme, srtp_profile })
+            }
             _ => Err(HandshakeError::NoCommonParameters),
         }
     }
@@ -112,7 +120,7 @@ fn answer(
     choice: Choice,
 ) -> Result<Server12, HandshakeError> {
     const RENEGOTIATION_SCSV: u16 = 0x00ff;
-    let Choice { suite, group, scheme, srtp_profile } = choice;
+    let Choice { certificate, suite, group, scheme, srtp_profile } = choice;
     let randoms = Randoms { client: hello.random, server: server_random(core) };
     let limit = core.record_size_limit(Version::Dtls12);
     let knows_renegotiation_info =
@@ -135,7 +143,6 @@ fn answer(
         },
     };
     let agreement = core.provider().key_agreement(group).ok_or(HandshakeError::Internal)?;
-    let certificate = core.config.certificate.clone();
     let parameters = ServerKeyExchange::parameters(group_code(group), agreement.public_value());
     let signed = [&randoms.client[..], &randoms.server, &parameters].concat();
     let key_exchange = ServerKeyExchange {

@@ -1,9 +1,9 @@
 //! The server of DTLS 1.3 (RFC 8446 §2, RFC 9147 §5); the drawing stands in `client13`.
 
-use antiphon_crypto::{Group, HmacKey, PeerCertificate, SignatureScheme};
-use antiphon_util::{Reader, Writer};
+use antiphon_crypto::{Group, PeerCertificate, SignatureScheme};
 
 use crate::connection::State;
+use crate::cookie::{Cookies, FirstHello};
 use crate::core::{Core, scheme_codes};
 use crate::flight::Repetition;
 use crate::handshake13::{self, Progress, install_opener, install_sealer};
@@ -110,7 +110,7 @@ pub(crate) fn first_hello(
 /// cookie, and nothing is remembered.
 pub(crate) fn demand_cookie(
     core: &mut Core,
-    key: &HmacKey,
+    cookies: &Cookies,
     hello: &ClientHello,
     message: &Message,
 ) -> Result<(), HandshakeError> {
@@ -119,9 +119,9 @@ pub(crate) fn demand_cookie(
     let mut transcript = Transcript::new(Version::Dtls13);
     transcript.add(message);
     let hash = transcript.hash(core.provider(), choice.suite.hash());
-    let cookie =
-        Cookie { suite: choice.suite, group: (!is_shared).then_some(choice.group), hello: hash.to_vec() };
-    let cookie = cookie.seal(key, &without_changeable(&message.body)?);
+    let first =
+        FirstHello { suite: choice.suite, group: (!is_shared).then_some(choice.group), hash: hash.to_vec() };
+    let cookie = cookies.seal(&first, &without_changeable(&message.body)?);
     send_retry_request(
         core,
         &retry_request(choice.suite, (!is_shared).then_some(choice.group), Some(cookie)),
@@ -132,20 +132,20 @@ pub(crate) fn demand_cookie(
 /// Answers the hello that brings `cookie`.
 pub(crate) fn hello_with_cookie(
     core: &mut Core,
-    key: &HmacKey,
+    cookies: &Cookies,
     hello: &ClientHello,
     message: &Message,
     sealed: &[u8],
 ) -> Result<Server13, HandshakeError> {
-    let cookie = Cookie::open(core, key, &without_changeable(&message.body)?, sealed)
-        .ok_or(HandshakeError::IllegalParameter)?;
+    let first = cookies.open(core, sealed, &without_changeable(&message.body)?);
+    let first = first.ok_or(HandshakeError::IllegalParameter)?;
     let choice = Choice::of(core, hello)?;
-    if choice.suite != cookie.suite {
+    if choice.suite != first.suite {
         return Err(HandshakeError::IllegalParameter);
     }
-    let choice = Choice { group: cookie.group.unwrap_or(choice.group), ..choice };
-    let mut transcript = Transcript::of_hashed_hello(&cookie.hello);
-    let request = retry_request(cookie.suite, cookie.group, Some(sealed.to_vec()));
+    let choice = Choice { group: first.group.unwrap_or(choice.group), ..choice };
+    let mut transcript = Transcript::of_hashed_hello(&first.hash);
+    let request = retry_request(first.suite, first.group, Some(sealed.to_vec()));
     transcript.add(&Message::new(Kind::SERVER_HELLO, 0, |w| request.write(w)));
     transcript.add(message);
     core.version = Some(Version::Dtls13);
@@ -180,42 +180,6 @@ fn send_retry_request(core: &mut Core, request: &ServerHello) -> Message {
 fn share_of(hello: &ClientHello, group: Group) -> Option<&[u8]> {
     let mut shares = hello.extensions.key_shares.iter().flatten();
     shares.find(|share| share.group == group_code(group)).map(|share| share.value.as_slice())
-}
-
-/// What a cookie says of the first hello (RFC 8446 §4.2.2), sealed together with what must not change between the two.
-///
-/// ```text
-/// cipher suite (2) | group asked for, or 0 (2) | hash of the first hello | HMAC (32)
-/// ```
-#[derive(Debug, PartialEq, Eq)]
-struct Cookie {
-    suite: CipherSuite,
-    group: Option<Group>,
-    hello: Vec<u8>,
-}
-
-impl Cookie {
-    fn seal(&self, key: &HmacKey, invariant: &[u8]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let mut writer = Writer::new(&mut bytes);
-        writer.u16(self.suite.code());
-        writer.u16(self.group.map_or(0, group_code));
-        writer.bytes(&self.hello);
-        let tag = key.sign(&[&bytes, invariant]);
-        bytes.extend_from_slice(&tag);
-        bytes
-    }
-
-    fn open(core: &Core, key: &HmacKey, invariant: &[u8], sealed: &[u8]) -> Option<Self> {
-        let (bytes, tag) = sealed.split_at_checked(sealed.len().checked_sub(32)?)?;
-        if !key.verify(&[bytes, invariant], tag) {
-            return None;
-        }
-        let mut reader = Reader::new(bytes);
-        let (suite, group) = (reader.u16().ok()?, reader.u16().ok()?);
-        let suite = core.suites(Version::Dtls13).find(|known| known.code() == suite)?;
-        Some(Self { suite, group: core.group_of_code(Version::Dtls13, group), hello: reader.rest().to_vec() })
-    }
 }
 
 #[derive(Debug)]

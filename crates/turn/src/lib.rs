@@ -48,3 +48,7 @@ mod time_limited;
 
 pub use channel::{CHANNEL_HEADER_LEN, is_channel_data};
 pub use time_limited::time_limited_password;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

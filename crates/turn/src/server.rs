@@ -53,7 +53,7 @@ pub struct Server {
     connections: Connections,
     expiry: BTreeSet<(Instant, AllocationId)>,
     sources: Sources,
-    unauthenticated: Bucket,
+    unpaid: Bucket,
     bandwidth: Option<Bucket>,
     outbox: Outbox,
     events: VecDeque<Event>,
@@ -140,8 +140,8 @@ impl Server {
             reservations: Vec::new(),
             connections: Connections::default(),
             expiry: BTreeSet::new(),
-            sources: Sources::new(limits.source_buckets, limits.unauthenticated_answers),
-            unauthenticated: Bucket::new(now, limits.unauthenticated_answers_in_all),
+            sources: Sources::new(limits.source_buckets, limits.unpaid_bytes),
+            unpaid: Bucket::new(now, limits.unpaid_bytes_in_all),
             bandwidth: config.total_bandwidth.map(|rate| Bucket::new(now, rate)),
             outbox: Outbox::new(limits.outbox_bytes),
             events: VecDeque::new(),
@@ -242,27 +242,45 @@ impl Server {
 
     /// RFC 8489 §6.3: where the request came from.
     fn answer_binding(&mut self, now: Instant, path: Path, message: &Message<'_>) {
-        if !self.may_answer(now, path) {
-            return;
-        }
         if message.unknown_required(AttributeType::is_of_turn).next().is_some() {
-            return self.refuse(path, message, ErrorCode::UNKNOWN_ATTRIBUTE, None);
+            return self.refuse_unknown(now, path, message, ErrorCode::UNKNOWN_ATTRIBUTE);
         }
         self.metrics.bindings += 1;
-        self.succeed(path, message.kind().method, message.id(), message.has_fingerprint(), None, |builder| {
+        self.answer_unknown(now, path, message, Class::SuccessResponse, |_, builder| {
             builder.attribute(&Attribute::XorMappedAddress(path.remote));
         });
     }
 
-    /// Whether one more answer may go to a source that is not authenticated. A source that has a stream is where it says.
-    fn may_answer(&mut self, now: Instant, path: Path) -> bool {
-        let in_all = self.config.limits.unauthenticated_answers_in_all;
+    /// Refuses the request of a sender that is not known, as short as can be.
+    fn refuse_unknown(&mut self, now: Instant, path: Path, message: &Message<'_>, error: ErrorCode<'_>) {
+        self.metrics.refusals.count(error.code);
+        self.answer_unknown(now, path, message, Class::ErrorResponse, |_, builder| {
+            write_refusal(builder, message, ErrorCode::new(error.code, ""));
+        });
+    }
+
+    /// Answers a sender that is not known. Its address may be forged, unless it has a stream: the bytes that the answer has more
+    /// than the request are limited, so that nobody gets others flooded by us with more than it sends itself.
+    fn answer_unknown(
+        &mut self,
+        now: Instant,
+        path: Path,
+        message: &Message<'_>,
+        class: Class,
+        write: impl FnOnce(&Self, &mut MessageBuilder<'_>),
+    ) {
+        let kind = MessageType::new(message.kind().method, class);
+        let fingerprint = message.has_fingerprint();
+        let built = build(kind, message.id(), fingerprint, None, |builder| write(self, builder));
+        let Some(bytes) = built else { return self.drop_datagram(DropReason::TooLong) };
+        let surplus = bytes.len().saturating_sub(message.bytes().len()) as u64;
+        let in_all = self.config.limits.unpaid_bytes_in_all;
         let may = path.protocol == Protocol::Tcp
-            || (self.sources.take(now, path.remote.ip()) && self.unauthenticated.take(now, in_all, 1));
+            || self.sources.take(now, path.remote.ip(), surplus) && self.unpaid.take(now, in_all, surplus);
         if !may {
-            self.drop_datagram(DropReason::UnauthenticatedLimit);
+            return self.drop_datagram(DropReason::UnauthenticatedLimit);
         }
-        may
+        self.post(path, bytes.len(), |out| out.extend_from_slice(&bytes));
     }
 
     fn succeed(
@@ -271,27 +289,28 @@ impl Server {
         method: Method,
         id: TransactionId,
         fingerprint: bool,
-        signer: Option<&Signer>,
+        signer: &Signer,
         write: impl FnOnce(&mut MessageBuilder<'_>),
     ) {
-        self.send(path, MessageType::new(method, Class::SuccessResponse), id, fingerprint, signer, write);
+        let kind = MessageType::new(method, Class::SuccessResponse);
+        self.send(path, kind, id, fingerprint, Some(signer), write);
     }
 
-    /// Refuses a request with `error`. Without a signer the sender is not known, so that the answer is as short as can be.
-    fn refuse(&mut self, path: Path, message: &Message<'_>, error: ErrorCode<'_>, signer: Option<&Signer>) {
+    /// Refuses a request whose sender is known.
+    fn refuse(&mut self, path: Path, message: &Message<'_>, error: ErrorCode<'_>, signer: &Signer) {
         self.metrics.refusals.count(error.code);
         let kind = MessageType::new(message.kind().method, Class::ErrorResponse);
-        let alternate = self.config.alternate.filter(|_| error.code == ErrorCode::TRY_ALTERNATE.code);
-        self.send(path, kind, message.id(), message.has_fingerprint(), signer, |builder| {
+        let is_sent_on = error.code == ErrorCode::TRY_ALTERNATE.code;
+        let alternate = self.config.alternate.filter(|_| is_sent_on);
+        let domain = self.config.alternate_domain.clone().filter(|_| is_sent_on);
+        self.send(path, kind, message.id(), message.has_fingerprint(), Some(signer), |builder| {
             if let Some(alternate) = alternate {
                 builder.attribute(&Attribute::AlternateServer(alternate));
             }
-            let reason = if signer.is_some() { error.reason } else { "" };
-            builder.attribute(&Attribute::ErrorCode(ErrorCode::new(error.code, reason)));
-            if error.code == ErrorCode::UNKNOWN_ATTRIBUTE.code {
-                // As many as a refusal has room for that is no longer than the request.
-                builder.unknown_attributes(message.unknown_required(AttributeType::is_of_turn).take(8));
+            if let Some(domain) = &domain {
+                builder.attribute(&Attribute::AlternateDomain(domain));
             }
+            write_refusal(builder, message, error);
         });
     }
 
@@ -304,19 +323,9 @@ impl Server {
         signer: Option<&Signer>,
         write: impl FnOnce(&mut MessageBuilder<'_>),
     ) {
-        let mut bytes = Vec::new();
-        let mut writer = Writer::new(&mut bytes);
-        let mut builder = MessageBuilder::new(&mut writer, kind, id);
-        write(&mut builder);
-        if let Some(signer) = signer {
-            signer.sign(&mut builder);
-        }
-        if fingerprint {
-            builder.fingerprint();
-        }
-        if builder.finish().is_err() {
+        let Some(bytes) = build(kind, id, fingerprint, signer, write) else {
             return self.drop_datagram(DropReason::TooLong);
-        }
+        };
         self.post(path, bytes.len(), |out| out.extend_from_slice(&bytes));
     }
 
@@ -360,5 +369,34 @@ impl Server {
     fn drop_datagram(&mut self, reason: DropReason) {
         tracing::trace!(?reason, "datagram dropped");
         self.metrics.drops.count(reason);
+    }
+}
+
+/// The bytes of a message; `None` where it would be too long.
+fn build(
+    kind: MessageType,
+    id: TransactionId,
+    fingerprint: bool,
+    signer: Option<&Signer>,
+    write: impl FnOnce(&mut MessageBuilder<'_>),
+) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes);
+    let mut builder = MessageBuilder::new(&mut writer, kind, id);
+    write(&mut builder);
+    if let Some(signer) = signer {
+        signer.sign(&mut builder);
+    }
+    if fingerprint {
+        builder.fingerprint();
+    }
+    builder.finish().is_ok().then_some(bytes)
+}
+
+fn write_refusal(builder: &mut MessageBuilder<'_>, message: &Message<'_>, error: ErrorCode<'_>) {
+    builder.attribute(&Attribute::ErrorCode(error));
+    if error.code == ErrorCode::UNKNOWN_ATTRIBUTE.code {
+        // As many as a refusal has room for that is no longer than the request.
+        builder.unknown_attributes(message.unknown_required(AttributeType::is_of_turn).take(8));
     }
 }

@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// What each crate may use of ours in production, besides `antiphon-util`, which all may use.
 const ARROWS: [(&str, &[&str]); 14] = [
-    ("antiphon", &["antiphon-peer", "antiphon-stun", "antiphon-turn", "antiphon-crypto"]),
+    ("antiphon", &["antiphon-peer", "antiphon-dtls", "antiphon-stun", "antiphon-turn", "antiphon-crypto"]),
     (
         "antiphon-peer",
         &[

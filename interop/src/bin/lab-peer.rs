@@ -1,11 +1,16 @@
-//! One end of a call in the lab, or its STUN server. Descriptions go over standard input and output, a line each.
+//! One end of a call in the lab, or its STUN or TURN server. Descriptions go over standard input and output, a line each.
 //!
-//! `lab-peer stun ADDRESS` | `lab-peer offer|answer STUN active|passive MESSAGES`
+//! `lab-peer stun ADDRESS` | `lab-peer turn ADDRESS` | `lab-peer offer|answer SERVER active|passive MESSAGES`, where the server is a
+//! URL of either kind.
 
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use antiphon::{Consent, DataChannel, DataChannelInit, Message, PeerConnection, SessionDescription, Tcp};
+use antiphon::turn::{self, Block, Listener, Server, ServerLimits};
+use antiphon::{
+    Consent, DataChannel, DataChannelInit, IceServer, Message, PeerConnection, SessionDescription, Tcp,
+};
+use antiphon_interop::{PASSWORD, USER};
 use antiphon_stun::{Attribute, Message as Stun, MessageBuilder, MessageType};
 use antiphon_util::Writer;
 use anyhow::{Context, Result, bail, ensure};
@@ -19,8 +24,9 @@ async fn main() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["stun", address] => serve_stun(address),
-        ["offer", stun, tcp, messages] => offer(connection(stun, tcp).await?, messages.parse()?).await,
-        ["answer", stun, tcp, _] => answer(connection(stun, tcp).await?).await,
+        ["turn", address] => serve_turn(address.parse()?).await,
+        ["offer", server, tcp, messages] => offer(connection(server, tcp).await?, messages.parse()?).await,
+        ["answer", server, tcp, _] => answer(connection(server, tcp).await?).await,
         _ => bail!("what?"),
     }
 }
@@ -42,7 +48,19 @@ fn serve_stun(address: &str) -> Result<()> {
     }
 }
 
-async fn connection(stun: &str, tcp: &str) -> Result<PeerConnection> {
+/// Relays for everybody, at its own address and to all those of the lab.
+async fn serve_turn(address: SocketAddr) -> Result<()> {
+    let mut config = turn::config("lab");
+    config.users.passwords.insert(USER.to_owned(), PASSWORD.to_owned());
+    config.relays.push(address.ip().into());
+    config.policy.allow.push(Block::new(address.ip(), 16));
+    let listeners = vec![Listener::Udp(address), Listener::Tcp(address)];
+    let _server = Server::start(config, listeners, ServerLimits::default()).await?;
+    println!("ready");
+    std::future::pending().await
+}
+
+async fn connection(server: &str, tcp: &str) -> Result<PeerConnection> {
     let tcp = Tcp { active: tcp == "active", passive: tcp == "passive" };
     let consent = Consent {
         period: Duration::from_millis(250),
@@ -50,7 +68,11 @@ async fn connection(stun: &str, tcp: &str) -> Result<PeerConnection> {
         expiry: Duration::from_secs(15),
     };
     Ok(PeerConnection::builder()
-        .ice_server(format!("stun:{stun}").as_str())
+        .ice_server(if server.starts_with("turn:") {
+            IceServer::turn(server, USER, PASSWORD)
+        } else {
+            IceServer::stun(server)
+        })
         .tcp(tcp)
         .consent(consent)
         .build()

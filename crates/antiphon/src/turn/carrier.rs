@@ -13,6 +13,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::dtls::Association;
 use crate::buffers::Buffers;
 use crate::socket::{Reader, Sent, Socket};
 
@@ -27,6 +28,13 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// What protects the messages, and how the server proves who it is.
+pub(super) enum Security {
+    Plain,
+    Tls(Arc<ClientConfig>, ServerName<'static>),
+    Dtls(Box<antiphon_dtls::Config>),
+}
+
 /// Carries messages to one server and back.
 pub(super) struct Carrier {
     path: Path,
@@ -35,40 +43,43 @@ pub(super) struct Carrier {
 
 enum Way {
     Datagrams(Reader),
+    Dtls(Box<Association>),
     Stream { stream: Box<dyn Stream>, decoder: FrameDecoder, input: Vec<u8> },
 }
 
 impl Carrier {
-    /// Connects to `server`, by TLS where `tls` says how and to whom.
+    /// Connects to `server`.
     pub(super) async fn connect(
         server: SocketAddr,
         transport: UriTransport,
-        tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+        security: Security,
     ) -> io::Result<Self> {
-        match (transport, tls) {
-            (UriTransport::Udp, _) => Self::datagrams(server),
-            (UriTransport::Tcp, tls) => {
+        match transport {
+            UriTransport::Udp => {
+                let socket = bind_towards(server)?;
+                let path = Path::udp(socket.local(), server);
+                let way = match security {
+                    Security::Dtls(config) => {
+                        Way::Dtls(Box::new(Association::connect(socket, server, *config).await?))
+                    }
+                    Security::Plain | Security::Tls(..) => Way::Datagrams(Reader::new(socket)),
+                };
+                Ok(Self { path, way })
+            }
+            UriTransport::Tcp => {
                 let stream = TcpStream::connect(server).await?;
                 stream.set_nodelay(true)?;
                 let path = Path { protocol: Protocol::Tcp, local: stream.local_addr()?, remote: server };
-                let stream: Box<dyn Stream> = match tls {
-                    None => Box::new(stream),
-                    Some((config, name)) => Box::new(TlsConnector::from(config).connect(name, stream).await?),
+                let stream: Box<dyn Stream> = match security {
+                    Security::Tls(config, name) => {
+                        Box::new(TlsConnector::from(config).connect(name, stream).await?)
+                    }
+                    Security::Plain | Security::Dtls(_) => Box::new(stream),
                 };
                 let decoder = FrameDecoder::new(Framing::SelfDelimiting, MAX_FRAME);
                 Ok(Self { path, way: Way::Stream { stream, decoder, input: vec![0; READ_SIZE] } })
             }
         }
-    }
-
-    fn datagrams(server: SocketAddr) -> io::Result<Self> {
-        let any = match server {
-            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
-        };
-        let socket = Arc::new(Socket::bind(any, false)?);
-        let path = Path::udp(socket.local(), server);
-        Ok(Self { path, way: Way::Datagrams(Reader::new(socket)) })
     }
 
     /// The addresses of both ends.
@@ -79,7 +90,7 @@ impl Carrier {
     /// Waits for messages and hands each to `handle`. May be cancelled at any time without losing one.
     ///
     /// # Errors
-    /// Where a stream has ended.
+    /// Where a stream or an association has ended.
     pub(super) async fn receive(&mut self, mut handle: impl FnMut(Received<'_>)) -> io::Result<()> {
         let path = self.path;
         match &mut self.way {
@@ -98,6 +109,7 @@ impl Carrier {
                 })
                 .await;
             }
+            Way::Dtls(association) => association.receive(&mut handle).await?,
             Way::Stream { stream, decoder, input } => {
                 let len = stream.read(input).await?;
                 if len == 0 {
@@ -119,7 +131,7 @@ impl Carrier {
     /// datagrams.
     ///
     /// # Errors
-    /// Where a stream has ended.
+    /// Where a stream or an association has ended.
     pub(super) async fn send(&mut self, messages: &[u8], segment: Option<usize>) -> io::Result<()> {
         match &mut self.way {
             Way::Datagrams(reader) => {
@@ -132,10 +144,26 @@ impl Carrier {
                 }
                 Ok(())
             }
+            Way::Dtls(association) => association.send(messages, segment.unwrap_or(messages.len())).await,
             Way::Stream { stream, .. } => {
                 stream.write_all(messages).await?;
                 stream.flush().await
             }
         }
     }
+
+    /// Tells the server that nothing more is coming, where that is not seen by itself.
+    pub(super) async fn close(&mut self) {
+        if let Way::Dtls(association) = &mut self.way {
+            association.close().await;
+        }
+    }
+}
+
+fn bind_towards(server: SocketAddr) -> io::Result<Arc<Socket>> {
+    let any = match server {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    Ok(Arc::new(Socket::bind(any, false)?))
 }

@@ -1,9 +1,10 @@
 //! TURN: relays of connections, and a server to run.
 //!
 //! A connection asks the `turn:` and `turns:` servers of its configuration for addresses by itself. [`Server`] is the other
-//! side: a TURN and STUN server over UDP, TCP and TLS, to be embedded or run as the example `turn-server`.
+//! side: a TURN and STUN server over UDP, TCP, TLS and DTLS, to be embedded or run as the example `turn-server`.
 
 mod carrier;
+mod dtls;
 mod relay;
 mod server;
 mod tls;

@@ -12,7 +12,7 @@ use antiphon_util::{Protocol, Received, Rng, Transmit};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::carrier::Carrier;
+use super::carrier::{Carrier, Security};
 use super::tls::TlsRoots;
 use crate::clock::now;
 use crate::events::IceCandidateError;
@@ -140,9 +140,14 @@ impl Task {
 
     /// Asks the server at `address`, or the one that it names, and carries datagrams to the end.
     async fn serve(&mut self, mut address: SocketAddr) -> Result<(), (SocketAddr, Trouble)> {
+        let mut host = self.target.host.clone();
         for _ in 0..=MAX_ALTERNATES {
-            match self.serve_at(address).await {
-                Err(Trouble::Failed(Failure::Alternate { address: other, .. })) => address = other,
+            match self.serve_at(address, &host).await {
+                // RFC 8489 §10: its certificate is the domain's, or else that of the server which named it.
+                Err(Trouble::Failed(Failure::Alternate { address: other, domain })) => {
+                    address = other;
+                    host = domain.map_or(host, Host::Name);
+                }
                 Err(trouble) => return Err((address, trouble)),
                 Ok(()) => return Ok(()),
             }
@@ -150,9 +155,9 @@ impl Task {
         Err((address, Trouble::Io(io::Error::other("too many alternate servers"))))
     }
 
-    async fn serve_at(&mut self, address: SocketAddr) -> Result<(), Trouble> {
-        let tls = self.tls().map_err(Trouble::Io)?;
-        let connecting = Carrier::connect(address, self.target.transport, tls);
+    async fn serve_at(&mut self, address: SocketAddr, host: &Host) -> Result<(), Trouble> {
+        let security = self.security(host).map_err(Trouble::Io)?;
+        let connecting = Carrier::connect(address, self.target.transport, security);
         let mut carrier = tokio::select! {
             connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting) => {
                 connected.map_err(|_| Trouble::Failed(Failure::TimedOut))?.map_err(Trouble::Io)?
@@ -168,19 +173,23 @@ impl Task {
         let rng = Rng::from_seed(provider.random_seed());
         let mut client = Client::new(now(), config, credential, rng, carrier.path());
         let outcome = self.carry(&mut client, &mut carrier).await;
+        carrier.close().await;
         self.forget();
         outcome
     }
 
-    fn tls(&self) -> io::Result<Option<(Arc<tokio_rustls::rustls::ClientConfig>, ServerName<'static>)>> {
+    fn security(&self, host: &Host) -> io::Result<Security> {
         if !self.target.secure {
-            return Ok(None);
+            return Ok(Security::Plain);
         }
-        let name = match &self.target.host {
+        let name = match host {
             Host::Address(address) => ServerName::IpAddress((*address).into()),
             Host::Name(name) => ServerName::try_from(name.clone()).map_err(io::Error::other)?,
         };
-        Ok(Some((self.roots.client()?, name)))
+        Ok(match self.target.transport {
+            UriTransport::Tcp => Security::Tls(self.roots.client()?, name),
+            UriTransport::Udp => Security::Dtls(Box::new(self.roots.dtls_client(name)?)),
+        })
     }
 
     async fn carry(&mut self, client: &mut Client, carrier: &mut Carrier) -> Result<(), Trouble> {
@@ -332,7 +341,8 @@ async fn closed(alive: &mut watch::Receiver<()>) {
     while alive.changed().await.is_ok() {}
 }
 
-async fn sleep_until(due: Option<std::time::Instant>) {
+/// Never ready where nothing is due.
+pub(super) async fn sleep_until(due: Option<std::time::Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,

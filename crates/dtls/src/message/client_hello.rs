@@ -97,6 +97,7 @@ mod tests {
                 use_srtp: Some(UseSrtp { profiles: vec![7, 1], mki: vec![9] }),
                 extended_master_secret: true,
                 renegotiation_info: Some(vec![]),
+                server_name: None,
                 types: [10, 11, 13, 14, 23, 28, 54, 43, 44, 0xff01, 51].map(ExtensionType).to_vec(),
             },
         };

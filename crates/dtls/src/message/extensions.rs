@@ -10,6 +10,7 @@ use super::{u16s, write_u16s};
 pub(crate) struct ExtensionType(pub(crate) u16);
 
 impl ExtensionType {
+    pub(crate) const SERVER_NAME: Self = Self(0);
     pub(crate) const SUPPORTED_GROUPS: Self = Self(10);
     pub(crate) const EC_POINT_FORMATS: Self = Self(11);
     pub(crate) const SIGNATURE_ALGORITHMS: Self = Self(13);
@@ -53,6 +54,8 @@ pub(crate) enum Sender {
 /// The extensions of a message that matter here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Extensions {
+    /// `server_name` (RFC 6066 §3), as a client writes it; it is not read.
+    pub(crate) server_name: Option<String>,
     /// `supported_versions` (RFC 8446 §4.2.1); of a server the one chosen.
     pub(crate) supported_versions: Option<Vec<u16>>,
     /// `supported_groups` (RFC 8422 §5.1.1, RFC 8446 §4.2.7).
@@ -137,6 +140,15 @@ impl Extensions {
 
     pub(crate) fn write(&self, sender: Sender, writer: &mut Writer<'_>) {
         writer.vec16(|w| {
+            if let Some(name) = &self.server_name {
+                // A list of one name, of the type host_name.
+                write_one(w, ExtensionType::SERVER_NAME, |w| {
+                    w.vec16(|w| {
+                        w.u8(0);
+                        w.vec16(|w| w.bytes(name.as_bytes()));
+                    });
+                });
+            }
             if let Some(groups) = &self.groups {
                 write_one(w, ExtensionType::SUPPORTED_GROUPS, |w| write_u16s(w, groups));
             }

@@ -261,7 +261,7 @@ fn a_demanded_cookie_costs_one_round_trip_more() {
 fn the_cookie_is_demanded_by_default_when_used_alone_and_not_inside_webrtc() {
     let (config, _) = configs();
     assert_eq!(config.cookie, CookieExchange::Skipped);
-    let alone = Config::new(config.provider, config.certificate, config.remote_fingerprints);
+    let alone = Config::new(config.provider, config.certificate.unwrap(), config.remote_fingerprints);
     assert_eq!(alone.cookie, CookieExchange::Demanded);
 }
 
@@ -281,7 +281,7 @@ fn every_suite_and_group_connects_with_every_kind_of_certificate() {
                 client.remote_fingerprints = vec![certificate.fingerprint(HashAlgorithm::Sha384)];
                 client.versions = vec![suite.version()];
                 client.cipher_suites = vec![suite];
-                server.certificate = certificate.clone();
+                server.certificate = Some(certificate.clone());
                 server.groups = vec![group];
                 let mut pair = ends(0, Link::default(), (client, server));
                 let is_rsa_suite = format!("{suite:?}").contains("Rsa");

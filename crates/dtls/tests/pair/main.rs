@@ -6,6 +6,7 @@ mod captures;
 mod connection_ids;
 mod corpora;
 mod dimpl;
+mod gate;
 mod handshake;
 mod loss;
 mod packets;

@@ -49,6 +49,8 @@ pub struct Config {
     pub tcp_relaying: bool,
     /// Another server, named to clients (RFC 8489 §10) while this one has no room.
     pub alternate: Option<SocketAddr>,
+    /// The name in the other server's certificate, where it is not this one's.
+    pub alternate_domain: Option<String>,
     /// Bytes relayed in both directions by one allocation.
     pub allocation_bandwidth: Option<Rate>,
     /// Bytes relayed in both directions by all allocations of one user.
@@ -79,6 +81,7 @@ impl Config {
             mobility: true,
             tcp_relaying: true,
             alternate: None,
+            alternate_domain: None,
             allocation_bandwidth: None,
             user_bandwidth: None,
             total_bandwidth: None,
@@ -169,10 +172,11 @@ pub struct Limits {
     pub connections: usize,
     /// Ports kept for a client that wants two in a row.
     pub reservations: usize,
-    /// Answers to one source that is not authenticated, a second; sources share [`Limits::source_buckets`] counters.
-    pub unauthenticated_answers: Rate,
-    /// Answers to all sources that are not authenticated, a second.
-    pub unauthenticated_answers_in_all: Rate,
+    /// Bytes that the answers to one source have more than its requests, before it is authenticated, over UDP; sources share
+    /// [`Limits::source_buckets`] counters.
+    pub unpaid_bytes: Rate,
+    /// Such bytes to all sources together.
+    pub unpaid_bytes_in_all: Rate,
     /// Counters of sources.
     pub source_buckets: usize,
     /// Bytes that wait to be sent.
@@ -188,8 +192,8 @@ impl Default for Limits {
             channels: 128,
             connections: 32,
             reservations: 256,
-            unauthenticated_answers: Rate { per_second: 20, burst: 100 },
-            unauthenticated_answers_in_all: Rate { per_second: 5_000, burst: 5_000 },
+            unpaid_bytes: Rate { per_second: 1_024, burst: 8_192 },
+            unpaid_bytes_in_all: Rate { per_second: 256 << 10, burst: 512 << 10 },
             source_buckets: 4_096,
             outbox_bytes: 4 << 20,
         }

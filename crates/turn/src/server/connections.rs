@@ -115,7 +115,7 @@ impl Server {
         match std::mem::replace(&mut known.state, waiting) {
             State::Connecting { path, transaction, fingerprint, signer, .. } if connected => {
                 self.metrics.requests += 1;
-                self.succeed(path, Method::CONNECT, transaction, fingerprint, Some(&signer), |builder| {
+                self.succeed(path, Method::CONNECT, transaction, fingerprint, &signer, |builder| {
                     builder.attribute(&Attribute::ConnectionId(connection));
                 });
             }

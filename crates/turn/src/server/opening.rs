@@ -332,7 +332,7 @@ impl Server {
         let Some(allocation) = self.allocations.get(&id) else { return };
         let (path, transaction, relays) = (allocation.client, allocation.transaction, allocation.relays);
         let ticket = allocation.mobility.as_ref().map(|mobility| mobility.ticket);
-        self.succeed(path, Method::ALLOCATE, transaction, fingerprint, Some(signer), |builder| {
+        self.succeed(path, Method::ALLOCATE, transaction, fingerprint, signer, |builder| {
             for relay in relays.into_iter().flatten() {
                 builder.attribute(&Attribute::XorRelayedAddress(relay.advertised));
             }

@@ -65,17 +65,17 @@ impl Sources {
         Self { buckets: vec![None; count.max(1)], hasher: RandomState::new(), rate }
     }
 
-    /// Whether `source` may have one more now. IPv6 sources count by their first 64 bits, which are one host's.
-    pub(super) fn take(&mut self, now: Instant, source: IpAddr) -> bool {
+    /// Whether `source` may have `amount` more now. IPv6 sources count by their first 64 bits, which are one host's.
+    pub(super) fn take(&mut self, now: Instant, source: IpAddr, amount: u64) -> bool {
         let network = match source {
             IpAddr::V4(address) => u64::from(address.to_bits()),
             IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
         };
         let at = self.hasher.hash_one(network) % self.buckets.len() as u64;
         let rate = self.rate;
-        self.buckets
-            .get_mut(usize::try_from(at).unwrap_or(0))
-            .is_some_and(|bucket| bucket.get_or_insert_with(|| Bucket::new(now, rate)).take(now, rate, 1))
+        self.buckets.get_mut(usize::try_from(at).unwrap_or(0)).is_some_and(|bucket| {
+            bucket.get_or_insert_with(|| Bucket::new(now, rate)).take(now, rate, amount)
+        })
     }
 }
 
@@ -100,11 +100,11 @@ mod tests {
     #[test]
     fn sources_are_counted_apart_in_constant_memory() {
         let start = origin();
-        let mut sources = Sources::new(1_024, Rate::per_second(5));
+        let mut sources = Sources::new(1_024, Rate::per_second(50));
         let one = IpAddr::from([192, 0, 2, 1]);
-        assert_eq!((0..100).filter(|_| sources.take(start, one)).count(), 5);
+        assert_eq!((0..100).filter(|_| sources.take(start, one, 10)).count(), 5);
         let others =
-            (0..1_000_u32).filter(|n| sources.take(start, IpAddr::from((n + 7).to_be_bytes()))).count();
+            (0..1_000_u32).filter(|n| sources.take(start, IpAddr::from((n + 7).to_be_bytes()), 10)).count();
         assert!(others > 900, "{others} of 1,000 other sources");
         assert_eq!(sources.buckets.len(), 1_024);
     }

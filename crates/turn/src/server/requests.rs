@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use antiphon_stun::{
-    AddressFamily, Attribute, AttributeType, Class, ErrorCode, Message, MessageBuilder, MessageType, Method,
+    AddressFamily, Attribute, AttributeType, Class, ErrorCode, Message, MessageBuilder, Method,
 };
-use antiphon_util::{Path, Writer};
+use antiphon_util::Path;
 
 use super::allocation::{ChannelError, Mobility, Relayed};
 use super::authentication::{Sender, authenticate};
@@ -44,12 +44,11 @@ impl Server {
             Ok(sender) => {
                 let request = Request { path, message, sender };
                 if let Err(refusal) = self.handle_authenticated(now, &request) {
-                    self.refuse(path, message, refusal, Some(&request.sender.signer));
+                    self.refuse(path, message, refusal, &request.sender.signer);
                 }
             }
-            Err(denied) if !self.may_answer(now, path) => tracing::trace!(?denied, "request not answered"),
             Err(denied) if denied.is_challenge => self.challenge(now, path, message, denied.error),
-            Err(denied) => self.refuse(path, message, denied.error, None),
+            Err(denied) => self.refuse_unknown(now, path, message, denied.error),
         }
     }
 
@@ -274,25 +273,17 @@ impl Server {
     /// Wants credentials (RFC 8489 §9.2.4). The sender's address may be forged: the answer has nothing that is not needed.
     fn challenge(&mut self, now: Instant, path: Path, message: &Message<'_>, error: Refusal) {
         self.metrics.refusals.count(error.code);
-        let mut bytes = Vec::new();
-        let mut writer = Writer::new(&mut bytes);
-        let kind = MessageType::new(message.kind().method, Class::ErrorResponse);
-        let mut builder = MessageBuilder::new(&mut writer, kind, message.id());
-        builder.attribute(&Attribute::ErrorCode(ErrorCode::new(error.code, "")));
-        self.authenticator.challenge(now, path.remote, &mut builder);
-        if message.has_fingerprint() {
-            builder.fingerprint();
-        }
-        if builder.finish().is_ok() {
-            self.post(path, bytes.len(), |out| out.extend_from_slice(&bytes));
-        }
+        self.answer_unknown(now, path, message, Class::ErrorResponse, |server, builder| {
+            builder.attribute(&Attribute::ErrorCode(ErrorCode::new(error.code, "")));
+            server.authenticator.challenge(now, path.remote, builder);
+        });
     }
 
     pub(super) fn accept(&mut self, request: &Request<'_>, write: impl FnOnce(&mut MessageBuilder<'_>)) {
         self.metrics.requests += 1;
         let (method, id) = (request.message.kind().method, request.message.id());
         let fingerprint = request.message.has_fingerprint();
-        self.succeed(request.path, method, id, fingerprint, Some(&request.sender.signer), write);
+        self.succeed(request.path, method, id, fingerprint, &request.sender.signer, write);
     }
 }
 

@@ -7,7 +7,7 @@ use antiphon_testkit::{Link, Loss, for_each_seed};
 use antiphon_turn::client::{EvenPort, Event, Failure, Families};
 use antiphon_turn::time_limited_password;
 
-use crate::world::{CLIENT, EPOCH, SERVER, World, at, client_config, link, server_config, user};
+use crate::world::{CLIENT, EPOCH, PEER, SERVER, World, at, client_config, link, server_config, user};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -107,6 +107,44 @@ fn credentials_for_a_time_are_good_until_then_and_longer_for_what_was_made() {
 }
 
 #[test]
+fn new_credentials_make_a_new_allocation_beside_the_old() {
+    // As at an ICE restart: those of the old allocation have run out meanwhile.
+    let named = |until: u64| {
+        let username = format!("{}:carol", EPOCH + until);
+        let password = time_limited_password(Provider::default(), "shared", &username);
+        user(&username, &password)
+    };
+    let mut world = World::new(1, link(), server_config(), named(60));
+    let old = world.allocate().relayed[0];
+    world.run(Duration::from_secs(3_600));
+    let restarted = world.add_client("8.0.0.2", named(7_200));
+    let late = world.add_client("8.0.0.3", named(120));
+    world.run(Duration::from_secs(5));
+    let Some(Event::Allocated(allocated)) = world.at(restarted).events.pop() else { panic!() };
+    assert_ne!(allocated.relayed[0], old);
+    assert!(
+        matches!(world.at(late).events.pop(), Some(Event::Failed(Failure::Refused(refusal))) if refusal.code == 401)
+    );
+    // Both serve, for as long as both are wanted.
+    for n in 0..20_u8 {
+        let now = world.net.now();
+        world.client().send(now, at(PEER, 7), &[n]);
+        world.at(restarted).send(now, at(PEER, 8), &[n]);
+        world.run(Duration::from_secs(300));
+    }
+    assert_eq!(world.client().received.len(), 20);
+    assert_eq!(world.at(restarted).received.len(), 20);
+    let now = world.net.now();
+    world.client().client.close(now);
+    world.run(Duration::from_secs(5));
+    assert_eq!(world.server().server.metrics().allocations, 1);
+    let now = world.net.now();
+    world.at(restarted).send(now, at(PEER, 8), b"on");
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.at(restarted).received.len(), 21);
+}
+
+#[test]
 fn sha_256_is_used_where_it_is_offered() {
     for offered in [true, false] {
         let mut config = server_config();
@@ -163,9 +201,12 @@ fn a_full_server_names_another() {
     let mut config = server_config();
     config.limits.allocations = 0;
     config.alternate = Some(at("9.0.0.1", 3_478));
-    let mut world = World::new(1, link(), config, client_config());
-    let expected = Failure::Alternate { address: at("9.0.0.1", 3_478), domain: None };
-    assert_eq!(world.event(), Event::Failed(expected));
+    for domain in [None, Some("turn.example.org".to_owned())] {
+        config.alternate_domain.clone_from(&domain);
+        let mut world = World::new(1, link(), config.clone(), client_config());
+        let expected = Failure::Alternate { address: at("9.0.0.1", 3_478), domain };
+        assert_eq!(world.event(), Event::Failed(expected));
+    }
 }
 
 #[test]

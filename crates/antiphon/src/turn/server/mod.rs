@@ -3,6 +3,7 @@
 //! One lock guards the protocol; a burst of datagrams is handled under it, and what comes of that is sent behind it, in runs. A
 //! relayed address is a socket and a small task, which borrows its buffers only while it reads.
 
+mod associations;
 mod datagrams;
 mod peers;
 mod streams;
@@ -21,9 +22,10 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::Provider;
-use super::tls::TlsIdentity;
+use super::tls::{TlsError, TlsIdentity};
 use crate::clock::now;
 use crate::socket::Socket;
+use associations::Associations;
 
 /// How often allocations and connections are looked through for those whose time is over.
 const TICK: Duration = Duration::from_millis(500);
@@ -45,9 +47,11 @@ pub enum Listener {
     Tcp(SocketAddr),
     /// TLS over TCP.
     Tls(SocketAddr, TlsIdentity),
+    /// DTLS over UDP (RFC 7350).
+    Dtls(SocketAddr, TlsIdentity),
 }
 
-/// Bounds on streams of clients.
+/// Bounds on streams of clients, among which DTLS associations count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerLimits {
@@ -55,7 +59,7 @@ pub struct ServerLimits {
     pub streams: usize,
     /// Streams of one address at a time.
     pub streams_per_address: usize,
-    /// How long a stream may be without an allocation or a joined connection, its TLS handshake included.
+    /// How long a stream may be without an allocation or a joined connection, its handshake included.
     pub idle_stream: Duration,
     /// Messages that wait to be written to one stream; more are dropped.
     pub queued_messages: usize,
@@ -91,7 +95,7 @@ struct Shell {
 struct State {
     server: core::Server,
     /// Sockets that clients talk to.
-    listening: HashMap<SocketAddr, Arc<Socket>>,
+    listening: HashMap<SocketAddr, Way>,
     /// Relayed addresses.
     relays: HashMap<SocketAddr, Relay>,
     /// Clients' streams.
@@ -109,18 +113,25 @@ struct Relay {
     task: AbortHandle,
 }
 
+/// How datagrams leave.
+#[derive(Debug, Clone)]
+enum Way {
+    Plain(Arc<Socket>),
+    Dtls(Arc<Associations>),
+}
+
 /// What is to be sent once the lock is given back.
 #[derive(Debug, Default)]
 struct Outgoing {
     bytes: Vec<u8>,
-    runs: Vec<(Arc<Socket>, Transmit, Range<usize>)>,
+    runs: Vec<(Way, Transmit, Range<usize>)>,
 }
 
 impl Server {
     /// Binds every listener and serves.
     ///
     /// # Errors
-    /// Where an address cannot be bound.
+    /// Where an address cannot be bound, or a key does not serve for DTLS.
     ///
     /// # Panics
     /// Outside of a tokio runtime with I/O and time enabled.
@@ -130,9 +141,15 @@ impl Server {
         limits: ServerLimits,
     ) -> io::Result<Self> {
         let (mut sockets, mut streams) = (Vec::new(), Vec::new());
+        let mut associations = Vec::new();
         for listener in listeners {
             match listener {
                 Listener::Udp(address) => sockets.push(Arc::new(Socket::bind(address, false)?)),
+                Listener::Dtls(address, identity) => {
+                    let socket = Arc::new(Socket::bind(address, false)?);
+                    let certificate = identity.dtls.ok_or(TlsError::NotForDtls)?;
+                    associations.push(Arc::new(Associations::new(socket, certificate, limits)));
+                }
                 Listener::Tcp(address) => streams.push((TcpListener::bind(address).await?, None)),
                 Listener::Tls(address, identity) => {
                     streams.push((TcpListener::bind(address).await?, Some(identity)));
@@ -140,23 +157,21 @@ impl Server {
             }
         }
         let mut local: Vec<SocketAddr> = sockets.iter().map(|socket| socket.local()).collect();
+        local.extend(associations.iter().map(|associations| associations.local()));
         for (listener, _) in &streams {
             local.push(listener.local_addr()?);
         }
         config.own_addresses.extend(own_addresses(&local));
         let rng = Rng::from_seed(config.provider.random_seed());
-        let state = State {
-            server: core::Server::new(now(), config, rng),
-            listening: sockets.iter().map(|socket| (socket.local(), Arc::clone(socket))).collect(),
-            relays: HashMap::new(),
-            streams: HashMap::new(),
-            waiting: HashMap::new(),
-            joined: HashMap::new(),
-        };
-        let shell = Arc::new(Shell { state: Mutex::new(state), limits });
+        let server = core::Server::new(now(), config, rng);
+        let shell = Arc::new(Shell::new(server, ways(&sockets, &associations), limits));
         let mut tasks = vec![tokio::spawn(tick(Arc::downgrade(&shell))).abort_handle()];
         for socket in sockets {
             tasks.push(tokio::spawn(datagrams::read(Arc::downgrade(&shell), socket)).abort_handle());
+        }
+        for associations in associations {
+            let task = associations::serve(Arc::downgrade(&shell), associations);
+            tasks.push(tokio::spawn(task).abort_handle());
         }
         for (listener, identity) in streams {
             let task = streams::listen(Arc::downgrade(&shell), listener, identity);
@@ -165,7 +180,7 @@ impl Server {
         Ok(Self { shell, tasks, local })
     }
 
-    /// Where it listens: first UDP, then the others, each in the order of the listeners.
+    /// Where it listens: first UDP, then DTLS, then the others, each in the order of the listeners.
     pub fn local_addresses(&self) -> &[SocketAddr] {
         &self.local
     }
@@ -190,11 +205,29 @@ impl Drop for Server {
         self.tasks.iter().for_each(AbortHandle::abort);
         self.shell.drive(|server, _| server.close());
         // The queues of streams close, and with them the streams.
-        self.shell.lock().streams.clear();
+        let mut state = self.shell.lock();
+        state.streams.clear();
+        for way in state.listening.values() {
+            if let Way::Dtls(associations) = way {
+                associations.close();
+            }
+        }
     }
 }
 
 impl Shell {
+    fn new(server: core::Server, listening: HashMap<SocketAddr, Way>, limits: ServerLimits) -> Self {
+        let state = State {
+            server,
+            listening,
+            relays: HashMap::new(),
+            streams: HashMap::new(),
+            waiting: HashMap::new(),
+            joined: HashMap::new(),
+        };
+        Self { state: Mutex::new(state), limits }
+    }
+
     /// A panic under the lock leaves a state that is still safe to use.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -267,9 +300,10 @@ impl State {
                     }
                 }
                 Protocol::Udp => {
-                    let relay = self.relays.get(&local).and_then(|relay| relay.socket.as_ref());
-                    if let Some(socket) = relay.or_else(|| self.listening.get(&local)) {
-                        outgoing.runs.push((Arc::clone(socket), transmit, start..outgoing.bytes.len()));
+                    let relay =
+                        self.relays.get(&local).and_then(|relay| relay.socket.clone()).map(Way::Plain);
+                    if let Some(way) = relay.or_else(|| self.listening.get(&local).cloned()) {
+                        outgoing.runs.push((way, transmit, start..outgoing.bytes.len()));
                     }
                 }
             }
@@ -280,8 +314,12 @@ impl State {
 impl Outgoing {
     /// What the kernel has no room for is lost, as datagrams may be.
     fn send(&self) {
-        for (socket, transmit, range) in &self.runs {
-            let _ = socket.send(transmit, self.bytes.get(range.clone()).unwrap_or_default());
+        for (way, transmit, range) in &self.runs {
+            let bytes = self.bytes.get(range.clone()).unwrap_or_default();
+            match way {
+                Way::Plain(socket) => drop(socket.send(transmit, bytes)),
+                Way::Dtls(associations) => associations.send(transmit, bytes),
+            }
         }
     }
 }
@@ -298,6 +336,13 @@ async fn tick(shell: Weak<Shell>) {
     }
 }
 
+/// How datagrams leave from each address that clients talk to.
+fn ways(sockets: &[Arc<Socket>], associations: &[Arc<Associations>]) -> HashMap<SocketAddr, Way> {
+    let plain = sockets.iter().map(|socket| (socket.local(), Way::Plain(Arc::clone(socket))));
+    let dtls = associations.iter().map(|known| (known.local(), Way::Dtls(Arc::clone(known))));
+    plain.chain(dtls).collect()
+}
+
 /// The addresses of this machine.
 fn own_addresses(local: &[SocketAddr]) -> Vec<IpAddr> {
     let mut addresses: Vec<_> = local.iter().map(SocketAddr::ip).filter(|ip| !ip.is_unspecified()).collect();
@@ -305,4 +350,46 @@ fn own_addresses(local: &[SocketAddr]) -> Vec<IpAddr> {
         addresses.extend(interfaces.into_iter().map(|interface| interface.ip()));
     }
     addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_stun::{MessageBuilder, MessageType, TransactionId};
+    use antiphon_util::{Received, Writer};
+
+    use super::*;
+
+    fn request(number: u8) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes);
+        let id = TransactionId([number; 12]);
+        MessageBuilder::new(&mut writer, MessageType::BINDING_REQUEST, id).finish().unwrap();
+        bytes
+    }
+
+    #[test]
+    fn messages_for_a_stream_that_is_not_read_are_dropped_at_the_limit() {
+        let limits = ServerLimits { queued_messages: 12, ..ServerLimits::default() };
+        let server = core::Server::new(now(), config("test"), Rng::from_test_seed(1));
+        let shell = Arc::new(Shell::new(server, HashMap::new(), limits));
+        let path = Path {
+            protocol: Protocol::Tcp,
+            local: ([192, 0, 2, 1], 3_478).into(),
+            remote: ([192, 0, 2, 2], 4_000).into(),
+        };
+        let mut queue = streams::queue(&shell, path);
+        for number in 0..120 {
+            shell.drive(|server, now| {
+                server.handle_receive(now, Received { path, ecn: None, datagram: &mut request(number) });
+            });
+        }
+        // The first are there, whole and in order; a stream that is read again gets what comes then.
+        let mut ids =
+            || std::iter::from_fn(|| queue.try_recv().ok()).map(|message| message[8]).collect::<Vec<_>>();
+        assert_eq!(ids(), (0..12).collect::<Vec<_>>());
+        shell.drive(|server, now| {
+            server.handle_receive(now, Received { path, ecn: None, datagram: &mut request(200) });
+        });
+        assert_eq!(ids(), [200]);
+    }
 }

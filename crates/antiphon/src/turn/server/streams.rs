@@ -95,11 +95,18 @@ async fn serve(
     match identity {
         None => Client::run(shell, stream, path, deadline).await,
         Some(identity) => {
-            let handshake = TlsAcceptor::from(identity.0).accept(stream);
+            let handshake = TlsAcceptor::from(identity.tls).accept(stream);
             let stream = tokio::time::timeout_at(deadline.into(), handshake).await??;
             Client::run(shell, stream, path, deadline).await
         }
     }
+}
+
+/// Where messages wait that are to be written to the stream at `path`.
+pub(super) fn queue(shell: &Shell, path: Path) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, queue) = mpsc::channel(shell.limits.queued_messages.max(1));
+    shell.lock().streams.insert(path, sender);
+    queue
 }
 
 /// The stream of one client.
@@ -114,10 +121,7 @@ struct Client<S> {
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Client<S> {
     async fn run(shell: Weak<Shell>, stream: S, path: Path, deadline: Instant) -> io::Result<()> {
         let (mut read, write) = tokio::io::split(stream);
-        let Some(strong) = shell.upgrade() else { return Ok(()) };
-        let (sender, queue) = mpsc::channel(strong.limits.queued_messages.max(1));
-        strong.lock().streams.insert(path, sender);
-        drop(strong);
+        let Some(queue) = shell.upgrade().map(|shell| queue(&shell, path)) else { return Ok(()) };
         let decoder = FrameDecoder::new(Framing::SelfDelimiting, MAX_FRAME);
         let mut client = Self { shell: shell.clone(), path, decoder, queue, write };
         let mut input = vec![0; READ_SIZE];
