@@ -10,7 +10,7 @@ use antiphon::turn::{
 use antiphon::{Configuration, Event, IceServer, IceTransportPolicy, Message, PeerConnection};
 use antiphon_interop::{Aiortc, Chromium, Coturn, Driver, Firefox, Network, PASSWORD, Remote, SECRET, USER};
 use antiphon_testkit::left_out;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -92,19 +92,19 @@ async fn nonces_of_coturn_that_are_stale_are_replaced() -> Result<()> {
     if left_out("coturn") {
         return Ok(());
     }
-    // Every nonce is good for a second, in which nobody can negotiate at leisure.
-    let coturn = Coturn::start(false, &["--stale-nonce=1"]).await?;
+    // Every nonce is good for a few seconds: for longer than a request takes on a busy machine, and not for negotiating at leisure.
+    let coturn = Coturn::start(false, &["--stale-nonce=3"]).await?;
     let server = user(format!("turn:127.0.0.1:{}", coturn.port));
     let (alice, bob) =
         (relayed(server.clone(), TlsRoots::System).await?, relayed(server, TlsRoots::System).await?);
     let channel = alice.create_data_channel("test", Default::default())?;
     alice.set_local_description(None).await?;
     soon("gathering", alice.gathering_complete()).await??;
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    tokio::time::sleep(Duration::from_millis(4_500)).await;
     bob.set_remote_description(alice.local_description().context("an offer")?).await?;
     bob.set_local_description(None).await?;
     soon("gathering", bob.gathering_complete()).await??;
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    tokio::time::sleep(Duration::from_millis(4_500)).await;
     alice.set_remote_description(bob.local_description().context("an answer")?).await?;
     let incoming = soon("a channel", bob.accept_data_channel()).await??;
     soon("sending", channel.send("hello")).await??;
@@ -143,6 +143,18 @@ async fn lost(arguments: &[&str], port: u16) -> Result<String> {
     Ok(line.with_context(|| text.clone())?.to_owned())
 }
 
+/// A run of it that loses nothing. The client does not wait for what is late, and on a busy machine something may be.
+async fn serves(arguments: &[&str], port: u16) -> Result<()> {
+    let mut said = String::new();
+    for _ in 0..5 {
+        said = lost(arguments, port).await?;
+        if said.contains("Total lost packets 0 ") {
+            return Ok(());
+        }
+    }
+    bail!("{arguments:?}: {said}")
+}
+
 #[tokio::test]
 async fn the_clients_of_coturn_are_served() -> Result<()> {
     if left_out("coturn") {
@@ -153,15 +165,12 @@ async fn the_clients_of_coturn_are_served() -> Result<()> {
     for (port, over) in [(udp, &[][..]), (tcp, &["-t"]), (tls, &["-t", "-S"]), (dtls, &["-S"])] {
         // By channels, and by indications.
         for way in [&[][..], &["-s"]] {
-            let lost = lost(&[&known[..], over, way].concat(), port).await?;
-            ensure!(lost.contains("Total lost packets 0 "), "{over:?} {way:?}: {lost}");
+            serves(&[&known[..], over, way].concat(), port).await?;
         }
     }
     // TCP connections between the clients (RFC 6062).
-    let spliced = lost(&[&known[..], &["-T"]].concat(), tcp).await?;
-    ensure!(spliced.contains("Total lost packets 0 "), "TCP connections: {spliced}");
-    let lost = lost(&["-u", USER, "-W", SECRET], udp).await?;
-    ensure!(lost.contains("Total lost packets 0 "), "credentials for a time: {lost}");
+    serves(&[&known[..], &["-T"]].concat(), tcp).await?;
+    serves(&["-u", USER, "-W", SECRET], udp).await?;
 
     let port = udp.to_string();
     let seen = Coturn::client("turnutils_stunclient", &["-p", &port, "127.0.0.1"]).await?;

@@ -96,6 +96,11 @@ impl ReceiveBuffers {
         Ok(())
     }
 
+    /// Whether the last burst had room for no more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.filled == SLOTS
+    }
+
     /// The last burst.
     pub(crate) fn slots(&mut self) -> impl Iterator<Item = Slot<'_>> {
         let slots = self.memory.chunks_exact_mut(SLOT_SIZE);

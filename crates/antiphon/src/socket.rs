@@ -24,6 +24,9 @@ const SOCKET_BUFFER: usize = 4 << 20;
 /// After so many failed reads in a row the socket is read no more, so that a broken one can't keep the driver busy.
 const MAX_READ_ERRORS: u32 = 64;
 
+/// Whether one system call reads all that there is, up to the buffers.
+const READS_BURSTS: bool = cfg!(target_os = "linux");
+
 /// A non-blocking UDP socket that is bound to one address. Whoever has a path from there sends on it.
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -144,16 +147,21 @@ impl Reader {
                 continue;
             }
             let Socket { io, state, .. } = &*self.socket;
+            let mut is_filled = false;
             let received = io.try_io(Interest::READABLE, || {
-                buffers.fill(|slices, metas| state.recv(io.into(), slices, metas))
+                buffers.fill(|slices, metas| state.recv(io.into(), slices, metas))?;
+                is_filled = true;
+                // With room left over there was no more: the next read waits, without a call to find that out.
+                if READS_BURSTS && !buffers.is_full() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
             });
-            match received {
-                Ok(()) => {
-                    self.read_errors = 0;
-                    return Poll::Ready(());
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => self.count_read_error(&error),
+            if is_filled {
+                self.read_errors = 0;
+                return Poll::Ready(());
+            }
+            if let Err(error) = received
+                && error.kind() != io::ErrorKind::WouldBlock
+            {
+                self.count_read_error(&error);
             }
         }
         Poll::Pending
