@@ -1,12 +1,11 @@
-//! TCP connections through a relay (RFC 6062): Antiphon's client at its own server and at coturn's.
+//! TCP connections through a relay (RFC 6062): Antiphon's client at its own server.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use antiphon::turn::{self, Block, Listener, Provider, Server, ServerLimits};
-use antiphon_interop::{Coturn, PASSWORD, USER};
+use antiphon_interop::{PASSWORD, USER};
 use antiphon_stun::{Credential, FrameDecoder, Framing};
-use antiphon_testkit::left_out;
 use antiphon_turn::client::{Binding, Client, Config, Event, Relaying};
 use antiphon_util::{Path, Protocol, Received, Rng};
 use anyhow::{Context, Result, bail, ensure};
@@ -185,13 +184,4 @@ async fn peers_are_connected_through_our_server() -> Result<()> {
     let listeners = vec![Listener::Tcp(SocketAddr::new(LOCALHOST, 0))];
     let server = Server::start(config, listeners, ServerLimits::default()).await?;
     splice(*server.local_addresses().first().context("an address")?).await
-}
-
-#[tokio::test]
-async fn peers_are_connected_through_coturn() -> Result<()> {
-    if left_out("coturn") {
-        return Ok(());
-    }
-    let coturn = Coturn::start(false, &[]).await?;
-    splice(SocketAddr::new(LOCALHOST, coturn.port)).await
 }

@@ -152,7 +152,11 @@ impl Reader {
                 buffers.fill(|slices, metas| state.recv(io.into(), slices, metas))?;
                 is_filled = true;
                 // With room left over there was no more: the next read waits, without a call to find that out.
-                if READS_BURSTS && !buffers.is_full() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+                if READS_BURSTS && !buffers.is_full() {
+                    Err(io::ErrorKind::WouldBlock.into())
+                } else {
+                    Ok(())
+                }
             });
             if is_filled {
                 self.read_errors = 0;

@@ -140,7 +140,8 @@ impl Silent {
     async fn start(server: SocketAddr) -> Self {
         let provider = Provider::default();
         let config = Config::for_client(provider, None, ChainVerifier::new(|_| true));
-        let mut connection = antiphon_dtls::Connection::client(config, Rng::from_seed(provider.random_seed()));
+        let mut connection =
+            antiphon_dtls::Connection::client(config, Rng::from_seed(provider.random_seed()));
         let socket = UdpSocket::bind(loopback()).await.unwrap();
         socket.connect(server).await.unwrap();
         connection.start(Instant::now().into(), None);
@@ -148,11 +149,7 @@ impl Silent {
     }
 
     /// Goes on until `done`; `false` where that takes longer than `patience`.
-    async fn until(
-        &mut self,
-        patience: Duration,
-        done: impl Fn(&antiphon_dtls::Connection) -> bool,
-    ) -> bool {
+    async fn until(&mut self, patience: Duration, done: impl Fn(&antiphon_dtls::Connection) -> bool) -> bool {
         let end = Instant::now() + patience;
         let mut buf = vec![0; 2_000];
         while !done(&self.connection) && Instant::now() < end {

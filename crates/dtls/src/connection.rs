@@ -206,7 +206,7 @@ impl Connection {
         self.start(now, None);
         self.state = State::Server(Server::await_hello(cookies));
         self.reassembly.skip_to(hello.message);
-        self.core.next_sequence = hello.message;
+        self.core.next_sequence = hello.message.into();
         self.core.writing.skip_to(hello.record);
     }
 

@@ -34,7 +34,7 @@ impl Reassembly {
 
     /// The message to begin with.
     pub(crate) fn skip_to(&mut self, sequence: u16) {
-        self.next = sequence;
+        self.next = sequence.into();
     }
 
     pub(crate) fn insert(&mut self, fragment: &Fragment<'_>) -> Insertion {
