@@ -135,9 +135,11 @@ pub enum PeerAuthentication {
     DangerousNone,
 }
 
+type Accepts = dyn Fn(&[Vec<u8>]) -> bool + Send + Sync;
+
 /// Decides whether a chain of certificates proves that the peer is who it should be: issuers, dates and names are its part.
 #[derive(Clone)]
-pub struct ChainVerifier(Arc<dyn Fn(&[Vec<u8>]) -> bool + Send + Sync>);
+pub struct ChainVerifier(Arc<Accepts>);
 
 impl ChainVerifier {
     /// Has `accepts` decide, which is given the chain in DER, the peer's own certificate first.
