@@ -225,7 +225,7 @@ fn a_chain_is_judged_by_its_verifier_alone() {
         client.versions = vec![version];
         let mut pair = through_gate(3, Link::default(), client, server_config());
         assert!(pair.run_until(Duration::from_secs(1), is_connected));
-        assert_eq!(*seen.lock().unwrap(), [own.clone()]);
+        assert_eq!(*seen.lock().unwrap(), std::slice::from_ref(&own));
         assert_eq!(pair.left().connection.peer_certificate().unwrap().der(), own);
         assert!(pair.right().behind.as_ref().unwrap().connection.peer_certificate().is_none());
 
