@@ -220,7 +220,7 @@ impl Agent {
     /// Asks a STUN server from every local address of its family. One beyond
     /// [`Limits::stun_servers`](crate::Limits::stun_servers) is left out; a lite agent asks none.
     pub fn add_stun_server(&mut self, now: Instant, server: SocketAddr) {
-        if self.has_ended() || self.config.lite {
+        if self.state() == IceState::Closed || self.config.lite {
             return;
         }
         self.gatherer.add_server(now, &mut self.rng, server, self.config.limits.stun_servers);
@@ -307,7 +307,9 @@ impl Agent {
                 }
                 None
             }
-            Some(_) if self.validated.contains(received.path) => Some(Validated::new(received)),
+            Some(_) if self.validated.receive(now, received.path, received.datagram.len()) => {
+                Some(Validated::new(received))
+            }
             Some(_) => {
                 self.drop_datagram(DropReason::NotValidated);
                 None
@@ -353,6 +355,11 @@ impl Agent {
         Some(transmit)
     }
 
+    /// Counts datagrams of the owner's own that it sent over a path, for the statistics of its pair.
+    pub fn count_transmit(&mut self, now: Instant, transmit: &Transmit) {
+        self.validated.sent(now, transmit);
+    }
+
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -390,9 +397,12 @@ impl Agent {
         self.remote.candidates.iter().map(|remote| &remote.candidate)
     }
 
-    /// All pairs with their counters, by falling priority.
+    /// All pairs with their counters, by falling priority; last the one that still carries the traffic during a restart.
     pub fn candidate_pairs(&self) -> impl Iterator<Item = CandidatePairStatistics> {
-        self.checklist.iter().map(|pair| pair.statistics(self.selected))
+        let selected = self.selected_path();
+        let former = self.former.as_ref().and_then(Former::pair);
+        let pairs = self.checklist.iter().chain(former);
+        pairs.map(move |pair| pair.statistics(selected, self.validated.traffic(pair.path)))
     }
 
     /// The role at present.
@@ -466,7 +476,8 @@ impl Agent {
     fn add_base(&mut self, now: Instant, candidate: Candidate) {
         let address = candidate.address;
         let full = self.gatherer.bases().len() >= self.config.limits.local_addresses;
-        if full || !is_usable(address) || !self.is_wanted(&candidate) || self.has_ended() {
+        let closed = self.state() == IceState::Closed;
+        if full || !is_usable(address) || !self.is_wanted(&candidate) || closed {
             debug!(%address, "local address left out");
             return;
         }
@@ -474,9 +485,12 @@ impl Agent {
         if self.gatherer.base(protocol, address).is_some() {
             return;
         }
-        for candidate in self.gatherer.add_base(now, &mut self.rng, candidate) {
-            self.tell_candidate(candidate);
+        let candidates = self.gatherer.add_base(now, &mut self.rng, candidate);
+        // One that has failed tells it when it restarts.
+        if self.has_ended() {
+            return;
         }
+        candidates.into_iter().for_each(|candidate| self.tell_candidate(candidate));
         self.add_pairs(|path| path.protocol == protocol && path.local == address);
         self.settle(now);
     }

@@ -226,6 +226,11 @@ impl Mdns {
         self.events.pop_front()
     }
 
+    /// Whether anything is asked for, published or to be sent; otherwise the owner may leave the groups.
+    pub fn is_active(&self) -> bool {
+        !(self.queries.is_empty() && self.published.is_empty() && self.queue.is_empty())
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.queries.iter().map(|query| query.due).min()

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use antiphon_util::Path;
 
 use crate::checklist::{Pair, PairState};
+use crate::validated::Traffic;
 
 /// The state of a pair (RFC 8445 §6.1.2.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,6 +50,18 @@ pub struct CandidatePairStatistics {
     pub current_round_trip_time: Option<Duration>,
     /// The sum of those measured.
     pub total_round_trip_time: Duration,
+    /// Datagrams sent, those of ICE not among them, since the path was validated.
+    pub packets_sent: u64,
+    /// Bytes of those.
+    pub bytes_sent: u64,
+    /// When such a one was sent last.
+    pub last_packet_sent_at: Option<Instant>,
+    /// Datagrams received, those of ICE not among them, since the path was validated.
+    pub packets_received: u64,
+    /// Bytes of those.
+    pub bytes_received: u64,
+    /// When such a one was received last.
+    pub last_packet_received_at: Option<Instant>,
     /// When a request was sent first.
     pub first_request_at: Option<Instant>,
     /// When an answer came last.
@@ -86,7 +99,7 @@ impl PairCounters {
 }
 
 impl Pair {
-    pub(crate) fn statistics(&self, selected: Option<Path>) -> CandidatePairStatistics {
+    pub(crate) fn statistics(&self, selected: Option<Path>, traffic: Traffic) -> CandidatePairStatistics {
         let counters = &self.counters;
         CandidatePairStatistics {
             path: self.path,
@@ -108,6 +121,12 @@ impl Pair {
             responses_sent: counters.requests_received,
             current_round_trip_time: counters.current_round_trip_time,
             total_round_trip_time: counters.total_round_trip_time,
+            packets_sent: traffic.packets_sent,
+            bytes_sent: traffic.bytes_sent,
+            last_packet_sent_at: traffic.last_packet_sent_at,
+            packets_received: traffic.packets_received,
+            bytes_received: traffic.bytes_received,
+            last_packet_received_at: traffic.last_packet_received_at,
             first_request_at: counters.first_request_at,
             last_response_at: counters.last_response_at,
         }

@@ -156,7 +156,10 @@ impl PeerConnection {
             LocalAddress::Tcp(known, _) => protocol != Protocol::Tcp || *known != address,
         });
         self.transport.ice.remove_local_address(now, protocol, address);
-        self.names.mdns.withdraw(now, address.ip());
+        let is_there = |candidate: &ice::Candidate| candidate.address.ip() == address.ip();
+        if !self.transport.ice.local_candidates().iter().any(is_there) {
+            self.names.mdns.withdraw(now, address.ip());
+        }
         self.settle(now);
     }
 
@@ -198,6 +201,11 @@ impl PeerConnection {
     /// [`MDNS_PORT`](antiphon_ice::MDNS_PORT), and its bytes.
     pub fn poll_multicast(&mut self, buf: &mut Vec<u8>) -> Option<(MdnsDestination, usize)> {
         self.names.mdns.poll_transmit(buf)
+    }
+
+    /// Whether messages of multicast DNS are to be received and sent now: a name is asked for, or one of ours is published.
+    pub fn wants_multicast(&self) -> bool {
+        !self.closed && self.names.mdns.is_active()
     }
 
     /// Handles a datagram. Whatever it is, it causes no error: what does not belong is dropped and counted.
@@ -299,6 +307,9 @@ impl PeerConnection {
             selected_path: self.transport.ice.selected_path(),
             round_trip_time: self.transport.ice.round_trip_time(),
             embedded: self.transport.ice.embedded_datagrams(),
+            candidate_pairs: self.transport.ice.candidate_pairs().collect(),
+            local_candidates: self.transport.ice.local_candidates().to_vec(),
+            remote_candidates: self.transport.ice.remote_candidates().cloned().collect(),
             sctp: self.transport.association.statistics(),
             drops: self.drops.iter().collect(),
         }
@@ -360,9 +371,8 @@ impl PeerConnection {
                 break;
             }
         }
-        let lost = self.ice_connection_state() == IceConnectionState::Failed
-            || matches!(self.transport.dtls_state(), DtlsState::Failed | DtlsState::Closed);
-        if lost {
+        // Where ICE alone has failed a restart can bring them back.
+        if matches!(self.transport.dtls_state(), DtlsState::Failed | DtlsState::Closed) {
             self.channels.disconnect(&mut self.events);
         }
         self.tell_states();

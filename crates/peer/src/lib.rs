@@ -64,9 +64,11 @@ mod transport;
 
 pub use antiphon_crypto::{Certificate, Provider};
 pub use antiphon_ice::{
-    AddressPolicy, AddressRewrite, Addressee, CheckBudget, FrameDecoder, FrameError, Framing,
-    GatheringState as IceGatheringState, IceState as IceConnectionState, IpRange, MDNS_PORT, MdnsDestination,
-    MdnsLimits, Standing, TcpType, TransactionTag, TransportPolicy,
+    AddressPolicy, AddressRewrite, Addressee, Candidate, CandidateKind, CandidatePairState,
+    CandidatePairStatistics, CheckBudget, FrameDecoder, FrameError, Framing,
+    GatheringState as IceGatheringState, IceState as IceConnectionState, InterfaceAddress, IpRange,
+    MDNS_PORT, MdnsDestination, MdnsLimits, Standing, TcpType, TransactionTag,
+    TransportPolicy as IceTransportPolicy, gathering_addresses,
 };
 pub use candidate::IceCandidate;
 pub use channel::{Channel, ChannelId, ChannelStatistics, DataChannelInit, Priority, ReadyState};

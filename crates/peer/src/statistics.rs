@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use antiphon_ice::EmbeddedDatagrams;
+use antiphon_ice::{Candidate, CandidatePairStatistics, EmbeddedDatagrams};
 use antiphon_util::Path;
 
 /// Why something that was received had no effect in this layer; the layers below count their own reasons.
@@ -64,6 +64,13 @@ pub struct Statistics {
     pub round_trip_time: Option<Duration>,
     /// Datagrams of the DTLS handshake that rode in checks.
     pub embedded: EmbeddedDatagrams,
+    /// The pairs of candidates and what passed over each (W3C `RTCIceCandidatePairStats`).
+    pub candidate_pairs: Vec<CandidatePairStatistics>,
+    /// Our candidates (W3C `RTCIceCandidateStats`). Those of a pair have its local address as their own or, where they are
+    /// reflexive, as the related one.
+    pub local_candidates: Vec<Candidate>,
+    /// The peer's candidates, learned ones included.
+    pub remote_candidates: Vec<Candidate>,
     /// Of the SCTP association.
     pub sctp: antiphon_sctp::Statistics,
     /// What was dropped in this layer, by reason.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use antiphon_crypto::{Certificate, Provider};
 use antiphon_dtls::{self as dtls, CloseReason, Connection, SrtpProfile};
-use antiphon_ice::{self as ice, Agent, Credentials, IceState, Validated};
+use antiphon_ice::{self as ice, Agent, Credentials, Validated};
 use antiphon_sctp::{self as sctp, Association};
 use antiphon_util::{Path, Received, Rng, Tally, Transmit};
 
@@ -238,9 +238,6 @@ impl Transport {
     /// What DTLS reports becomes the state; SCTP starts as soon as it is up. Tells whether there was anything.
     pub(crate) fn handle_dtls_events(&mut self, now: Instant) -> bool {
         let mut any = false;
-        if self.ice.state() == IceState::Failed {
-            self.end_association(now);
-        }
         while let Some(event) = self.dtls.as_mut().and_then(Connection::poll_event) {
             any = true;
             match event {
@@ -269,7 +266,7 @@ impl Transport {
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.ice.handle_timeout(now);
-        if self.farewell.is_some() {
+        if self.farewell.is_some() || self.rests() {
             return;
         }
         if let Some(dtls) = self.dtls.as_mut().filter(|_| !self.ice.is_embedding()) {
@@ -282,10 +279,12 @@ impl Transport {
         if self.farewell.is_some() {
             return None;
         }
+        let works = !self.rests();
         // Checks carry the handshake, and repeat it.
-        let dtls = self.dtls.as_ref().filter(|_| !self.ice.is_embedding());
+        let dtls = self.dtls.as_ref().filter(|_| works && !self.ice.is_embedding());
         let dtls = dtls.and_then(Connection::poll_timeout);
-        [self.ice.poll_timeout(), dtls, self.association.poll_timeout()].into_iter().flatten().min()
+        let association = self.association.poll_timeout().filter(|_| works);
+        [self.ice.poll_timeout(), dtls, association].into_iter().flatten().min()
     }
 
     /// The next datagram or run of datagrams: ICE before DTLS before SCTP.
@@ -309,6 +308,12 @@ impl Transport {
         if let Some(transmit) = self.ice.poll_transmit(now, buf) {
             return Some(transmit);
         }
+        let transmit = self.next_secure_transmit(now, buf)?;
+        self.ice.count_transmit(now, &transmit);
+        Some(transmit)
+    }
+
+    fn next_secure_transmit(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
         let path = self.ice.selected_path()?;
         if let Some(datagram) = self.unnamed.pop_front() {
             buf.extend_from_slice(&datagram);
@@ -407,6 +412,12 @@ impl Transport {
     /// The round trip that ICE measured, where it can be believed.
     fn round_trip_time(&self) -> Option<Duration> {
         self.ice.round_trip_time().filter(|measured| *measured < CREDIBLE_ROUND_TRIP)
+    }
+
+    /// Whether DTLS and SCTP stand still, since nothing can be sent: no path works at the moment, or ICE has failed and awaits
+    /// a restart.
+    fn rests(&self) -> bool {
+        self.ice.selected_path().is_none()
     }
 
     pub(crate) fn dtls_state(&self) -> DtlsState {

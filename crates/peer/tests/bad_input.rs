@@ -273,11 +273,9 @@ fn a_peer_that_vanishes_is_noticed() {
         })
         .collect();
     assert!(states.ends_with(&[IceConnectionState::Disconnected, IceConnectionState::Failed]), "{states:?}");
-    assert_eq!(net.a().pc.ready_state(ours), ReadyState::Closed);
-    assert!(net.a().has(&Event::ChannelClosed(ours)));
-    let now = net.now();
-    assert_eq!(net.a().pc.send(now, ours, "x".into()).unwrap_err(), SendError::NotOpen);
-    // Without consent nothing is sent (RFC 7675 §5.1), and nothing is left to wait for once the first keys of DTLS are gone.
+    // A restart can bring it back.
+    assert!(net.a().is_open(ours));
+    // Without consent nothing is sent (RFC 7675 §5.1), and nothing is left to wait for.
     let sent = net.a().pc.statistics().datagrams_sent;
     net.simulation.plug(net.b);
     net.simulation.run_for(Duration::from_secs(4 * 60));

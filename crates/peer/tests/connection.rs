@@ -7,8 +7,8 @@ mod common;
 use std::time::Duration;
 
 use antiphon_peer::{
-    ConnectionState, DataChannelInit, DtlsState, Event, IceConnectionState, IceGatheringState, Message,
-    SessionDescription, SignalingState,
+    CandidatePairState, ConnectionState, DataChannelInit, DtlsState, Event, IceConnectionState,
+    IceGatheringState, Message, SessionDescription, SignalingState,
 };
 use antiphon_testkit::{Link, for_each_seed};
 use bytes::Bytes;
@@ -235,4 +235,33 @@ fn described_inits_save_two_round_trips() {
     // The client of DTLS is connected first and so waits longest.
     assert_eq!((client - described_client).as_millis(), 200);
     assert_eq!((server - described_server).as_millis(), 100);
+}
+
+#[test]
+fn the_pair_in_use_counts_what_passes_over_it() {
+    let (mut net, channel, _) = Net::connected(1, quick());
+    for _ in 0..100 {
+        net.send_a(channel, vec![1; 1_000]);
+    }
+    net.until(|_, b| b.received.len() == 100);
+    net.simulation.run_for(Duration::from_secs(60));
+    let (now, [a, b]) = (net.now(), [net.a, net.b].map(|id| net.simulation[id].pc.statistics()));
+    let [ours, theirs] = [&a, &b].map(|statistics| {
+        let mut selected = statistics.candidate_pairs.iter().filter(|pair| pair.selected);
+        let pair = *selected.next().unwrap();
+        assert!(selected.next().is_none() && pair.nominated && pair.state == CandidatePairState::Succeeded);
+        assert_eq!(Some(pair.path), statistics.selected_path);
+        assert_eq!(statistics.local_candidates.len(), 1);
+        assert_eq!(statistics.local_candidates[0].address, pair.path.local);
+        assert!(statistics.remote_candidates.iter().any(|remote| remote.address == pair.path.remote));
+        assert_eq!(pair.requests_sent, pair.responses_received);
+        assert!(pair.consent_requests_sent >= 10 && pair.requests_received == pair.responses_sent);
+        assert_eq!(pair.current_round_trip_time, statistics.round_trip_time);
+        pair
+    });
+    assert!(ours.bytes_sent > 100_000 && ours.packets_sent > 50, "{ours:?}");
+    assert_eq!((ours.packets_sent, ours.bytes_sent), (theirs.packets_received, theirs.bytes_received));
+    assert_eq!((theirs.packets_sent, theirs.bytes_sent), (ours.packets_received, ours.bytes_received));
+    assert!(ours.last_packet_sent_at.unwrap() < now && ours.last_packet_received_at.unwrap() < now);
+    assert_eq!(ours.packets_sent + ours.requests_sent + ours.responses_sent, a.datagrams_sent);
 }

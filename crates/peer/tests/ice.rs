@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use antiphon_peer::{
-    DataChannelInit, DropReason, Event, IceConfiguration, IceGatheringState, MDNS_PORT, MdnsDestination,
-    TransportPolicy,
+    DataChannelInit, DropReason, Event, IceConfiguration, IceGatheringState, IceTransportPolicy, MDNS_PORT,
+    MdnsDestination,
 };
 use common::{Net, address};
 
@@ -107,7 +107,7 @@ fn a_pool_of_candidates_is_gathered_at_once_and_told_with_the_description() {
 
 #[test]
 fn the_relay_policy_tells_no_address_of_the_host() {
-    let relayed = IceConfiguration { transport_policy: TransportPolicy::Relay, ..plain() };
+    let relayed = IceConfiguration { transport_policy: IceTransportPolicy::Relay, ..plain() };
     let mut net = Net::with_ice(relayed, plain());
     let now = net.now();
     net.a().pc.create_data_channel(now, "first", DataChannelInit::default()).unwrap();

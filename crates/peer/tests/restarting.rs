@@ -11,6 +11,7 @@ use antiphon_peer::{
     SetDescriptionError, SignalingState,
 };
 use antiphon_testkit::{Link, for_each_seed};
+use antiphon_util::Protocol;
 use common::{Net, address, lossy, quick};
 
 fn ufrag(description: &SessionDescription) -> String {
@@ -83,6 +84,47 @@ fn a_connection_whose_path_is_cut_comes_back_by_a_restart_to_another_address() {
     net.until(|a, b| [a, b].iter().all(|peer| peer.pc.connection_state() == ConnectionState::Connected));
     let path = net.a().pc.statistics().selected_path.unwrap();
     assert_ne!((path.local, path.remote), (address(1), address(2)));
+}
+
+#[test]
+fn a_restart_after_ice_has_failed_brings_the_channels_back() {
+    for_each_seed(10, |seed| {
+        let (mut net, channel, theirs) = Net::connected(seed, quick());
+        net.send_a(channel, "before");
+        net.simulation.unplug(net.b);
+        net.until(|a, b| [a, b].iter().all(|peer| peer.pc.connection_state() == ConnectionState::Failed));
+        assert!(net.a().is_open(channel) && net.b().is_open(theirs));
+        net.send_a(channel, "in between");
+        net.simulation.run_for(Duration::from_secs(10_000));
+        net.simulation.plug(net.b);
+        net.a().pc.restart_ice();
+        net.negotiate();
+        net.until(|_, b| b.received.len() == 2);
+        net.send_b(theirs, "answer");
+        net.until(|a, _| a.received.len() == 1);
+        assert!(net.is_connected());
+        assert_eq!(net.b().messages(), ["before", "in between"].map(Message::text));
+    });
+}
+
+#[test]
+fn an_address_that_comes_after_the_failure_serves_the_restart() {
+    let (mut net, channel, _) = Net::connected(1, quick());
+    let (a, b) = (net.a, net.b);
+    net.simulation.set_link(a, b, Link::cut());
+    net.until(|a, b| [a, b].iter().all(|peer| peer.pc.connection_state() == ConnectionState::Failed));
+    let now = net.now();
+    for (id, host) in [(a, 11), (b, 12)] {
+        net.simulation.add_address(id, address(host).ip());
+        net.simulation[id].pc.add_local_address(now, address(host));
+        net.simulation[id].pc.remove_local_address(now, Protocol::Udp, address(host - 10));
+    }
+    net.a().pc.restart_ice();
+    net.negotiate();
+    net.send_a(channel, "here");
+    net.until(|_, b| b.received.len() == 1);
+    let path = net.a().pc.statistics().selected_path.unwrap();
+    assert_eq!((path.local, path.remote), (address(11), address(12)));
 }
 
 #[test]
