@@ -5,12 +5,12 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_peer::{Certificate, Consent, Limits};
+use antiphon_peer::{Certificate, Consent, IceConfiguration, IceTransportPolicy, Limits};
 
 use crate::connection::PeerConnection;
 use crate::endpoint::Endpoint;
 use crate::error::ConfigurationError;
-use crate::ice_server::{IceServer, IceTransportPolicy};
+use crate::ice_server::IceServer;
 use crate::network::{AddressFilter, Network, Tcp};
 use crate::turn::TlsRoots;
 
@@ -20,8 +20,6 @@ use crate::turn::TlsRoots;
 pub struct Configuration {
     /// Servers that help to find addresses under which the peer reaches us.
     pub ice_servers: Vec<IceServer>,
-    /// Whether the peer is reached by relays alone.
-    pub ice_transport_policy: IceTransportPolicy,
     /// Whom the certificates of `turns:` servers have to come from.
     pub tls_roots: TlsRoots,
     /// The addresses and ports of its own. At an endpoint these are none but what [`Network::bind_addresses`] spells out.
@@ -30,6 +28,9 @@ pub struct Configuration {
     pub endpoint: Option<Endpoint>,
     /// The identity towards peers; `None` makes a new one.
     pub certificate: Option<Arc<Certificate>>,
+    /// How ICE finds a path. Under [`IceTransportPolicy::Relay`] no socket is bound for the peer. At an endpoint the budget is the
+    /// endpoint's.
+    pub ice: IceConfiguration,
     /// How soon a peer that falls silent counts as lost.
     pub consent: Consent,
     /// Bounds on what a peer can make grow.
@@ -42,11 +43,11 @@ impl Default for Configuration {
     fn default() -> Self {
         Self {
             ice_servers: Vec::new(),
-            ice_transport_policy: IceTransportPolicy::All,
             tls_roots: TlsRoots::System,
             network: Network::default(),
             endpoint: None,
             certificate: None,
+            ice: IceConfiguration::default(),
             consent: Consent::default(),
             limits: Limits::default(),
             shutdown_timeout: Duration::from_secs(10),
@@ -68,9 +69,15 @@ impl Builder {
         self
     }
 
-    /// Which candidates are gathered.
+    /// How ICE finds a path.
+    pub fn ice(mut self, ice: IceConfiguration) -> Self {
+        self.configuration.ice = ice;
+        self
+    }
+
+    /// Which candidates are used (W3C `iceIceTransportPolicy`).
     pub fn ice_transport_policy(mut self, policy: IceTransportPolicy) -> Self {
-        self.configuration.ice_transport_policy = policy;
+        self.configuration.ice.transport_policy = policy;
         self
     }
 
@@ -108,6 +115,12 @@ impl Builder {
     /// Offers TCP beside UDP.
     pub fn tcp(mut self, tcp: Tcp) -> Self {
         self.configuration.network.tcp = tcp;
+        self
+    }
+
+    /// How often the interfaces of the machine are looked at.
+    pub fn watch(mut self, period: impl Into<Option<Duration>>) -> Self {
+        self.configuration.network.watch = period.into();
         self
     }
 

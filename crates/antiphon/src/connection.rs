@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use antiphon_peer::{
     AddIceCandidateError, ConnectionState, CreateDataChannelError, CreateDescriptionError, DataChannelInit,
-    DtlsState, IceCandidate, IceConnectionState, IceGatheringState, SessionDescription, SetDescriptionError,
-    SignalingState, Statistics, TcpType,
+    DtlsState, IceCandidate, IceConnectionState, IceGatheringState, IceTransportPolicy, OfferOptions,
+    SessionDescription, SetDescriptionError, SignalingState, Statistics,
 };
 
 use crate::DataChannel;
@@ -18,9 +18,10 @@ use crate::driver::{Driver, Resolution};
 use crate::endpoint::{Attachment, Endpoint};
 use crate::error::{ConfigurationError, ConnectionError, ShutdownError};
 use crate::events::{Event, Events, poll_event};
-use crate::ice_server::{IceTransportPolicy, Servers, resolve_all};
+use crate::ice_server::{Servers, resolve_all};
+use crate::multicast::Multicast;
+use crate::own_sockets::OwnSockets;
 use crate::shared::{Guard, Phase, Shared};
-use crate::socket::{Reader, Socket};
 use crate::turn::Relays;
 
 /// A WebRTC peer connection: the W3C's `RTCPeerConnection`.
@@ -57,31 +58,27 @@ impl PeerConnection {
     /// Outside of a tokio runtime with I/O and time enabled.
     pub async fn new(configuration: Configuration) -> Result<Self, ConfigurationError> {
         let mut servers = Servers::parse(&configuration.ice_servers)?;
-        let relayed_only = configuration.ice_transport_policy == IceTransportPolicy::Relay;
-        let sockets = if relayed_only { Vec::new() } else { bind(&configuration)? };
+        let relayed_only = configuration.ice.transport_policy == IceTransportPolicy::Relay;
+        let mut own = if relayed_only { OwnSockets::default() } else { OwnSockets::bind(&configuration)? };
         let now = now();
         let mut peer = new_peer(now, &configuration)?;
+        own.tell(now, &mut peer);
         let mut attachments = Vec::new();
+        let multicast = match &configuration.endpoint {
+            _ if relayed_only => Multicast::never(),
+            Some(endpoint) if own.readers.is_empty() => Multicast::new(Arc::clone(&endpoint.inner.multicast)),
+            _ => Multicast::new(Arc::default()),
+        };
         if let Some(endpoint) = configuration.endpoint.filter(|_| !relayed_only) {
             if configuration.ice_servers.is_empty() {
                 servers.stun.clone_from(&endpoint.inner.stun_servers);
             }
-            attachments.push(Attachment::new(endpoint.inner, &peer));
+            attachments.push(Attachment::new(now, endpoint.inner, &mut peer));
         }
         if configuration.network.tcp.passive && !relayed_only {
-            let locals = sockets.iter().map(|socket| socket.local());
-            attachments.push(Attachment::new(Endpoint::of_tcp(&configuration.network, locals).inner, &peer));
-        }
-        let opens_tcp = configuration.network.tcp.active || attachments.iter().any(Attachment::opens_tcp);
-        let shared = attachments.iter().flat_map(|attachment| attachment.sockets());
-        for local in sockets.iter().chain(shared).map(|socket| socket.local()) {
-            peer.add_local_address(now, local);
-            if opens_tcp {
-                peer.add_local_tcp_address(now, local, TcpType::Active);
-            }
-        }
-        for local in attachments.iter().flat_map(Attachment::listeners) {
-            peer.add_local_tcp_address(now, local, TcpType::Passive);
+            let tcp = Endpoint::of_tcp(&configuration.network, own.locals()).inner;
+            own.share_with(Arc::clone(&tcp));
+            attachments.push(Attachment::new(now, tcp, &mut peer));
         }
         let stun = if relayed_only { Vec::new() } else { servers.stun };
         let resolution: Option<Resolution> =
@@ -92,8 +89,7 @@ impl PeerConnection {
         let shared = Arc::new(Shared::new(peer));
         let relays = (!servers.turn.is_empty())
             .then(|| Relays::start(&shared, servers.turn, &configuration.tls_roots, relayed_only));
-        let readers = sockets.into_iter().map(Reader::new).collect();
-        tokio::spawn(Driver::new(Arc::clone(&shared), readers, attachments, resolution, relays));
+        tokio::spawn(Driver::new(Arc::clone(&shared), own, attachments, multicast, resolution, relays));
         let connection = Connection { shared, shutdown_timeout: configuration.shutdown_timeout };
         Ok(Self { connection: Arc::new(connection) })
     }
@@ -108,7 +104,25 @@ impl PeerConnection {
     /// # Errors
     /// Where the connection is closed.
     pub async fn create_offer(&self) -> Result<SessionDescription, CreateDescriptionError> {
-        self.command(|state| state.peer.create_offer())
+        self.create_offer_with(OfferOptions::default()).await
+    }
+
+    /// Makes an offer as [`create_offer`](Self::create_offer) does, with options.
+    ///
+    /// # Errors
+    /// Where the connection is closed.
+    pub async fn create_offer_with(
+        &self,
+        options: OfferOptions,
+    ) -> Result<SessionDescription, CreateDescriptionError> {
+        self.command(|state| state.peer.create_offer_with(options))
+    }
+
+    /// Asks for a restart of ICE, which the next offer proposes: [`Event::NegotiationNeeded`] follows. A restart finds another
+    /// path while traffic goes on over the present one, and brings a connection back that has failed, with its channels.
+    /// Without effect before the first negotiation and after the end.
+    pub fn restart_ice(&self) {
+        self.command(|state| state.peer.restart_ice());
     }
 
     /// Makes the answer to the peer's offer; nothing changes before it is set as local description.
@@ -391,11 +405,16 @@ fn new_peer(
     now: Instant,
     configuration: &Configuration,
 ) -> Result<antiphon_peer::PeerConnection, ConfigurationError> {
+    let mut ice = configuration.ice.clone();
+    if let Some(endpoint) = &configuration.endpoint {
+        ice.budget = endpoint.inner.check_budget.clone();
+    }
     let peer = antiphon_peer::Configuration {
         certificate: configuration.certificate.clone(),
         limits: configuration.limits.clone(),
         consent: configuration.consent,
-        ..antiphon_peer::Configuration::default()
+        ice,
+        provider: antiphon_peer::Provider::default(),
     };
     let seed = peer.provider.random_seed();
     Ok(antiphon_peer::PeerConnection::new(now, peer, seed)?)
@@ -403,12 +422,4 @@ fn new_peer(
 
 fn end_of(state: &Guard<'_>) -> ConnectionError {
     if state.has_failed() { ConnectionError::Failed } else { ConnectionError::Closed }
-}
-
-/// The sockets of the connection's own; at an endpoint only those that are asked for.
-fn bind(configuration: &Configuration) -> Result<Vec<Arc<Socket>>, ConfigurationError> {
-    if configuration.endpoint.is_some() && configuration.network.bind_addresses.is_empty() {
-        return Ok(Vec::new());
-    }
-    configuration.network.bind(|address| Socket::bind(address, false).map(Arc::new))
 }

@@ -18,6 +18,8 @@ use tokio::time::Sleep;
 use crate::buffers::Buffers;
 use crate::clock::{coarse, now};
 use crate::endpoint::Attachment;
+use crate::multicast::{Multicast, Wish};
+use crate::own_sockets::OwnSockets;
 use crate::shared::{Phase, Shared};
 use crate::socket::{Reader, Sent, Socket, Writable};
 use crate::tcp::Links;
@@ -41,12 +43,12 @@ pub(crate) type Resolution = Pin<Box<dyn Future<Output = Vec<SocketAddr>> + Send
 /// Drives one connection until it is closed.
 pub(crate) struct Driver {
     shared: Arc<Shared>,
-    /// Sockets of this connection alone.
-    readers: Vec<Reader>,
+    own: OwnSockets,
     /// Its places at endpoints, whose sockets it shares.
     attachments: Vec<Attachment>,
     /// Its TCP connections.
     links: Links,
+    multicast: Multicast,
     resolution: Option<Resolution>,
     relays: Option<Relays>,
     /// Closed when every relay has its addresses or none.
@@ -88,17 +90,19 @@ enum Flushed {
 impl Driver {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        readers: Vec<Reader>,
+        own: OwnSockets,
         attachments: Vec<Attachment>,
+        multicast: Multicast,
         resolution: Option<Resolution>,
         relays: Option<(Relays, mpsc::Receiver<()>)>,
     ) -> Self {
         let (relays, relays_settled) = relays.unzip();
         Self {
             shared,
-            readers,
+            own,
             attachments,
             links: Links::default(),
+            multicast,
             resolution,
             relays,
             relays_settled,
@@ -112,6 +116,7 @@ impl Driver {
     fn turn(&mut self, cx: &mut Context<'_>, buffers: &mut Buffers) -> Poll<()> {
         for _ in 0..MAX_ROUNDS {
             self.poll_resolution(cx);
+            self.poll_interfaces(cx);
             let received = self.receive(cx, buffers);
             match self.flush(cx, buffers) {
                 Flushed::Finished => return Poll::Ready(()),
@@ -151,17 +156,40 @@ impl Driver {
         }
     }
 
+    /// Has the sockets follow the interfaces of the machine.
+    fn poll_interfaces(&mut self, cx: &mut Context<'_>) {
+        let Some(changes) = self.own.poll_changes(cx) else { return };
+        self.multicast.leave();
+        let now = now();
+        let mut state = self.shared.lock();
+        changes.tell(now, &mut state.peer);
+        state.take_events(now);
+    }
+
     /// Takes what has arrived; whether there was anything.
     fn receive(&mut self, cx: &mut Context<'_>, buffers: &mut Buffers) -> bool {
         self.receive_from_inboxes(cx)
+            | self.receive_multicast(cx)
             | self.receive_from_links(cx, buffers)
             | self.receive_from_sockets(cx, buffers)
+    }
+
+    /// Takes messages of multicast DNS; whether there was any.
+    fn receive_multicast(&mut self, cx: &Context<'_>) -> bool {
+        let (shared, now) = (&self.shared, now());
+        let received = self.multicast.poll(cx, |from, message| {
+            shared.lock().peer.handle_multicast(now, from, message);
+        });
+        if received {
+            shared.lock().take_events(now);
+        }
+        received
     }
 
     /// Reads a burst from each socket; whether there was any.
     fn receive_from_sockets(&mut self, cx: &mut Context<'_>, buffers: &mut Buffers) -> bool {
         let mut received = false;
-        for reader in &mut self.readers {
+        for reader in &mut self.own.readers {
             if reader.poll_receive(cx, &mut buffers.receive).is_pending() {
                 continue;
             }
@@ -182,12 +210,16 @@ impl Driver {
 
     /// Takes what the readers of shared sockets have put aside; whether there was any.
     fn receive_from_inboxes(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut received = false;
+        let (mut received, mut sockets_changed) = (false, false);
         for attachment in &mut self.attachments {
             let Poll::Ready(mut arrivals) = attachment.poll_take(cx) else { continue };
             received = true;
             let now = now();
             let mut state = self.shared.lock();
+            if arrivals.sockets_changed {
+                attachment.follow_sockets(now, &mut state.peer);
+                sockets_changed = true;
+            }
             for (run, bytes) in arrivals.runs() {
                 let may_prove = bytes.first().is_some_and(|first| *first <= 3);
                 for datagram in bytes.chunks_mut(run.stride) {
@@ -203,6 +235,9 @@ impl Driver {
                 self.links.accept(now, accepted);
             }
             state.take_events(now);
+        }
+        if sockets_changed {
+            self.multicast.leave();
         }
         received
     }
@@ -245,7 +280,9 @@ impl Driver {
                 self.attachments.iter_mut().for_each(|attachment| attachment.follow_ufrags(&state.peer));
                 let due = state.peer.poll_timeout();
                 let closing = state.phase == Phase::Closing;
+                let wish = Wish::of(&mut state.peer);
                 drop(state);
+                self.fulfil(cx, wish);
                 self.arm(now, [due, self.links.next_expiry()].into_iter().flatten().min());
                 return match (closing, writable) {
                     (true, true) => Flushed::Finished,
@@ -290,10 +327,15 @@ impl Driver {
         }
     }
 
+    fn fulfil(&mut self, cx: &Context<'_>, wish: Wish) {
+        let shared = self.attachments.iter().flat_map(Attachment::sockets).map(|socket| socket.local());
+        self.multicast.fulfil(cx, wish, self.own.locals().chain(shared));
+    }
+
     /// The socket that is bound to `local`.
     fn socket_at(&self, local: SocketAddr) -> Option<&Arc<Socket>> {
         let shared = self.attachments.iter().flat_map(|attachment| attachment.sockets());
-        self.readers.iter().map(Reader::socket).chain(shared).find(|socket| socket.local() == local)
+        self.own.readers.iter().map(Reader::socket).chain(shared).find(|socket| socket.local() == local)
     }
 
     /// Sends what the kernel had no room for; `false`, with `cx` registered, where it still has none.
@@ -354,7 +396,7 @@ impl Drop for Driver {
     fn drop(&mut self) {
         // Whoever waits for the end finds the ports free.
         self.unsent = None;
-        self.readers.clear();
+        self.own = OwnSockets::default();
         self.attachments.clear();
         self.links = Links::default();
         self.shared.lock().driver_gone();

@@ -42,16 +42,6 @@ impl From<&str> for IceServer {
     }
 }
 
-/// Which candidates are gathered: the W3C's `RTCIceTransportPolicy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum IceTransportPolicy {
-    /// All.
-    #[default]
-    All,
-    /// Only those of TURN servers: no socket is bound for the peer, and it learns no address of ours.
-    Relay,
-}
-
 /// The servers of a configuration by what they do.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Servers {

@@ -44,7 +44,8 @@
 //!
 //! # What it leaves out
 //!
-//! Media, TURN over DTLS, simultaneous open of TCP, mDNS names and IPv6 link-local addresses.
+//! Media, TURN over DTLS and simultaneous open of TCP, which RFC 6544 §4.1 leaves to the implementation: firewalls that pass it are rare,
+//! and a relay serves where neither end can be reached.
 
 mod buffers;
 mod channel;
@@ -57,7 +58,9 @@ mod error;
 mod events;
 mod ice_server;
 mod interfaces;
+mod multicast;
 mod network;
+mod own_sockets;
 mod shared;
 mod socket;
 mod stream;
@@ -65,10 +68,12 @@ mod tcp;
 pub mod turn;
 
 pub use antiphon_peer::{
-    AddIceCandidateError, Certificate, ConnectionState, Consent, CreateDataChannelError,
-    CreateDescriptionError, DataChannelInit, DtlsState, ErrorName, IceCandidate, IceConnectionState,
-    IceGatheringState, Limits, Message, Priority, Provider, ReadyState, SdpType, SessionDescription,
-    SetDescriptionError, SignalingState, Statistics,
+    AddIceCandidateError, AddressPolicy, AddressRewrite, Candidate, CandidateKind, CandidatePairState,
+    CandidatePairStatistics, Certificate, CheckBudget, ConnectionState, Consent, CreateDataChannelError,
+    CreateDescriptionError, DataChannelInit, DtlsState, ErrorName, IceCandidate, IceConfiguration,
+    IceConnectionState, IceGatheringState, IceTransportPolicy, IpRange, Limits, MdnsLimits, Message,
+    OfferOptions, Priority, Provider, ReadyState, SdpType, SessionDescription, SetDescriptionError, SignalingState,
+    Statistics,
 };
 pub use bytes::Bytes;
 pub use channel::DataChannel;
@@ -77,7 +82,7 @@ pub use connection::PeerConnection;
 pub use endpoint::{Endpoint, EndpointBuilder, EndpointConfiguration, EndpointLimits, EndpointStatistics};
 pub use error::{ConfigurationError, ConnectionError, IceServerError, RecvError, SendError, ShutdownError};
 pub use events::{Event, Events, IceCandidateError};
-pub use ice_server::{IceServer, IceTransportPolicy};
+pub use ice_server::IceServer;
 pub use network::{AddressFilter, Network, Tcp};
 pub use stream::DataChannelStream;
 pub use turn::TlsRoots;

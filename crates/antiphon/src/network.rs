@@ -5,9 +5,16 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use crate::error::ConfigurationError;
 use crate::interfaces::local_addresses;
+
+/// The interfaces are looked at no more often.
+const SHORTEST_WATCH: Duration = Duration::from_millis(100);
 
 /// From which addresses and ports a connection or an endpoint is reached.
 #[derive(Debug, Clone)]
@@ -24,6 +31,9 @@ pub struct Network {
     pub ports: RangeInclusive<u16>,
     /// Which ends of TCP connections are offered beside UDP (RFC 6544).
     pub tcp: Tcp,
+    /// How often the interfaces of the machine are looked at, so that candidates come and go with them; default every 5 s,
+    /// at most every 100 ms, and `None` for never. What [`Network::bind_addresses`] spells out stays in any case.
+    pub watch: Option<Duration>,
 }
 
 /// Which ends of TCP connections are offered beside UDP (RFC 6544).
@@ -43,6 +53,7 @@ impl Default for Network {
             filter: None,
             ports: 0..=0,
             tcp: Tcp::default(),
+            watch: Some(Duration::from_secs(5)),
         }
     }
 }
@@ -73,21 +84,41 @@ impl fmt::Debug for AddressFilter {
 impl Network {
     /// The addresses to bind; a port of 0 where it is to be chosen.
     pub(crate) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        let all = || local_addresses(self.include_loopback, self.filter.as_ref());
         if self.bind_addresses.is_empty() {
-            let addresses = local_addresses(self.include_loopback, self.filter.as_ref())?;
-            return Ok(addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect());
+            return all();
         }
         let mut addresses = Vec::new();
         for address in &self.bind_addresses {
             if address.ip().is_unspecified() {
-                let all = local_addresses(self.include_loopback, self.filter.as_ref())?;
-                let family = all.into_iter().filter(|one| one.is_ipv4() == address.is_ipv4());
-                addresses.extend(family.map(|one| SocketAddr::new(one, address.port())));
+                let family = all()?.into_iter().filter(|one| one.is_ipv4() == address.is_ipv4());
+                addresses.extend(family.map(|one| with_port(one, address.port())));
             } else {
                 addresses.push(*address);
             }
         }
         Ok(addresses)
+    }
+
+    /// What is to be bound, and which of those `bound` are gone, now that the interfaces are others. Nothing, where that
+    /// is not known.
+    pub(crate) fn changes(&self, bound: &[SocketAddr]) -> Changes {
+        let Ok(wanted) = self.addresses() else { return Changes::default() };
+        let serves = |bound: &SocketAddr, wanted: &SocketAddr| {
+            bound.ip() == wanted.ip() && (wanted.port() == 0 || bound.port() == wanted.port())
+        };
+        Changes {
+            new: wanted
+                .iter()
+                .filter(|wanted| !bound.iter().any(|one| serves(one, wanted)))
+                .copied()
+                .collect(),
+            gone: bound
+                .iter()
+                .filter(|one| !wanted.iter().any(|wanted| serves(one, wanted)))
+                .copied()
+                .collect(),
+        }
     }
 
     /// Binds every address with `bind`; those that can't be bound are left out as long as one can.
@@ -125,13 +156,58 @@ impl Network {
         }
         let mut refused = io::ErrorKind::AddrInUse.into();
         for port in self.ports.clone() {
-            match bind(SocketAddr::new(address.ip(), port)) {
+            match bind(with_port(address, port)) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => refused = error,
                 outcome => return outcome,
             }
         }
         Err(refused)
     }
+}
+
+/// What is to be done since interfaces have come or gone.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// Addresses to bind, as [`Network::addresses`] gives them.
+    pub(crate) new: Vec<SocketAddr>,
+    /// Bound ones that are no more.
+    pub(crate) gone: Vec<SocketAddr>,
+}
+
+impl Changes {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.new.is_empty() && self.gone.is_empty()
+    }
+}
+
+/// Tells when it is time to look at the interfaces again; pending for ever where nothing depends on them.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    pub(crate) network: Network,
+    timer: Interval,
+}
+
+impl Watch {
+    /// `None` where `network` names all its addresses, or wants no watch. Must be called within a tokio runtime.
+    pub(crate) fn new(network: &Network) -> Option<Self> {
+        let named = |address: &SocketAddr| !address.ip().is_unspecified();
+        let is_fixed = !network.bind_addresses.is_empty() && network.bind_addresses.iter().all(named);
+        let period = network.watch.filter(|_| !is_fixed)?.max(SHORTEST_WATCH);
+        let mut timer = interval_at(tokio::time::Instant::now() + period, period);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Some(Self { network: network.clone(), timer })
+    }
+
+    /// Ready where it is time to look again.
+    pub(crate) fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.timer.poll_tick(cx).map(drop)
+    }
+}
+
+/// The address at another port.
+pub(crate) fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
 }
 
 #[cfg(test)]
@@ -176,5 +252,23 @@ mod tests {
         let filter = AddressFilter::new(|_, address| !address.is_ipv4());
         let network = Network { include_loopback: true, filter: Some(filter), ..network(&["0.0.0.0:0"]) };
         assert!(matches!(network.bind(Ok), Err(ConfigurationError::NoAddress)));
+    }
+
+    #[test]
+    fn what_the_interfaces_have_become_is_compared_with_what_is_bound() {
+        let named = network(&["192.0.2.1:0", "192.0.2.2:7"]);
+        let bound = |addresses: &[&str]| addresses.iter().map(|a| a.parse().unwrap()).collect::<Vec<_>>();
+        assert!(named.changes(&bound(&["192.0.2.1:4000", "192.0.2.2:7"])).is_empty());
+        let changes = named.changes(&bound(&["192.0.2.2:8", "192.0.2.3:1"]));
+        assert_eq!(changes.new, named.bind_addresses);
+        assert_eq!(changes.gone, bound(&["192.0.2.2:8", "192.0.2.3:1"]));
+    }
+
+    #[tokio::test]
+    async fn only_what_depends_on_the_interfaces_is_watched() {
+        assert!(Watch::new(&network(&["192.0.2.1:0"])).is_none());
+        assert!(Watch::new(&network(&["192.0.2.1:0", "[::]:0"])).is_some());
+        assert!(Watch::new(&network(&[])).is_some());
+        assert!(Watch::new(&Network { watch: None, ..network(&[]) }).is_none());
     }
 }

@@ -2,14 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
-use antiphon_peer::{PeerConnection, Standing, TransactionTag};
-use antiphon_util::Path;
+use antiphon_peer::{PeerConnection, Standing, TcpType, TransactionTag};
+use antiphon_util::{Path, Protocol};
 
 use super::Inner;
 use super::inbox::{Arrivals, Inbox};
 use super::router::Change;
+use crate::own_sockets::{add_host, remove_host};
 use crate::socket::Socket;
 use crate::tcp::Listener;
 
@@ -18,7 +21,11 @@ use crate::tcp::Listener;
 pub(crate) struct Attachment {
     endpoint: Arc<Inner>,
     inbox: Arc<Inbox>,
-    sockets: Arc<[Arc<Socket>]>,
+    /// Which of the sockets of an address it sends from.
+    shard: usize,
+    /// The sockets to send from, one an address, and where TCP connections are accepted: as the peer was told.
+    sockets: Vec<Arc<Socket>>,
+    listeners: Vec<SocketAddr>,
     tag: TransactionTag,
     ufrags: Vec<Arc<str>>,
     /// The paths on which the peer's datagrams find here, the oldest first.
@@ -26,17 +33,26 @@ pub(crate) struct Attachment {
 }
 
 impl Attachment {
-    /// From now on datagrams for `peer` come here.
-    pub(crate) fn new(endpoint: Arc<Inner>, peer: &PeerConnection) -> Self {
+    /// From now on datagrams for `peer` come here, which is told of all addresses.
+    pub(crate) fn new(now: Instant, endpoint: Arc<Inner>, peer: &mut PeerConnection) -> Self {
         let inbox = Arc::new(Inbox::new(endpoint.limits.inbox_bytes));
         let tag = peer.transaction_tag();
         let mut registry = endpoint.lock();
         registry.tags.insert(tag, Arc::clone(&inbox));
         registry.announce(&Change::AddTag(tag, Arc::clone(&inbox)));
-        let sockets = endpoint.sockets(&registry);
         drop(registry);
-        let mut attachment = Self { endpoint, inbox, sockets, tag, ufrags: Vec::new(), claims: Vec::new() };
+        let mut attachment = Self {
+            shard: endpoint.next_shard.fetch_add(1, Relaxed),
+            endpoint,
+            inbox,
+            sockets: Vec::new(),
+            listeners: Vec::new(),
+            tag,
+            ufrags: Vec::new(),
+            claims: Vec::new(),
+        };
         attachment.follow_ufrags(peer);
+        attachment.follow_sockets(now, peer);
         attachment
     }
 
@@ -45,14 +61,29 @@ impl Attachment {
         &self.sockets
     }
 
-    /// The addresses at which TCP connections for it are accepted.
-    pub(crate) fn listeners(&self) -> Vec<SocketAddr> {
-        self.endpoint.lock().listeners.iter().map(Listener::local).collect()
-    }
-
-    /// Whether it is to open TCP connections.
-    pub(crate) fn opens_tcp(&self) -> bool {
-        self.endpoint.tcp_active
+    /// Tells `peer` which addresses have come or gone.
+    pub(crate) fn follow_sockets(&mut self, now: Instant, peer: &mut PeerConnection) {
+        let registry = self.endpoint.lock();
+        let sockets = registry.sockets(self.shard);
+        let listeners: Vec<SocketAddr> = registry.listeners.iter().map(Listener::local).collect();
+        drop(registry);
+        let opens_tcp = self.endpoint.tcp_active;
+        let lacks = |sockets: &[Arc<Socket>], wanted: &Socket| {
+            !sockets.iter().any(|socket| socket.local() == wanted.local())
+        };
+        for old in self.sockets.iter().filter(|old| lacks(&sockets, old)) {
+            remove_host(peer, now, old.local(), opens_tcp);
+        }
+        for new in sockets.iter().filter(|new| lacks(&self.sockets, new)) {
+            add_host(peer, now, new.local(), opens_tcp);
+        }
+        for old in self.listeners.iter().filter(|old| !listeners.contains(old)) {
+            peer.remove_local_address(now, Protocol::Tcp, *old);
+        }
+        for new in listeners.iter().filter(|new| !self.listeners.contains(new)) {
+            peer.add_local_tcp_address(now, *new, TcpType::Passive);
+        }
+        (self.sockets, self.listeners) = (sockets, listeners);
     }
 
     /// What has arrived; pending, with `cx` registered, where nothing has.
@@ -134,8 +165,8 @@ mod tests {
     async fn a_connection_holds_no_more_addresses_than_the_limit() {
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let endpoint = Endpoint::builder().bind(local).build().await.unwrap();
-        let peer = PeerConnection::new(now(), Configuration::default(), [7; 32]).unwrap();
-        let mut attachment = Attachment::new(Arc::clone(&endpoint.inner), &peer);
+        let mut peer = PeerConnection::new(now(), Configuration::default(), [7; 32]).unwrap();
+        let mut attachment = Attachment::new(now(), Arc::clone(&endpoint.inner), &mut peer);
         let limit = endpoint.inner.limits.addresses as u16;
         let path =
             |port| Path::udp(endpoint.local_addresses()[0], SocketAddr::from((Ipv4Addr::LOCALHOST, port)));

@@ -31,6 +31,8 @@ pub(crate) struct Arrivals {
     runs: Vec<Run>,
     /// TCP connections that are for this one.
     pub(crate) accepted: Vec<Accepted>,
+    /// Sockets have come or gone.
+    pub(crate) sockets_changed: bool,
 }
 
 /// Datagrams of one sender, one behind the other.
@@ -86,6 +88,17 @@ impl Inbox {
         Ok(())
     }
 
+    /// Says that sockets have come or gone.
+    pub(crate) fn push_sockets_changed(&self) {
+        let mut queue = self.lock();
+        queue.arrivals.sockets_changed = true;
+        let waker = queue.waker.take();
+        drop(queue);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// Takes all; pending, with `cx` registered, where there is nothing.
     pub(crate) fn poll_take(&self, cx: &Context<'_>) -> Poll<Arrivals> {
         let mut queue = self.lock();
@@ -119,7 +132,7 @@ impl Arrivals {
     }
 
     fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.accepted.is_empty()
+        self.runs.is_empty() && self.accepted.is_empty() && !self.sockets_changed
     }
 }
 

@@ -6,22 +6,24 @@ mod receiver;
 mod router;
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use antiphon_peer::{Addressee, TransactionTag};
+use antiphon_peer::{Addressee, CheckBudget, TransactionTag};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::error::ConfigurationError;
 use crate::ice_server::{IceServer, StunServer};
-use crate::network::{AddressFilter, Network, Tcp};
+use crate::multicast::Groups;
+use crate::network::{AddressFilter, Network, Tcp, Watch, with_port};
 use crate::socket::Socket;
 use crate::tcp::{Accepted, Listener, TcpCounters};
 pub(crate) use attachment::Attachment;
-use inbox::Inbox;
+pub(crate) use inbox::Inbox;
 use receiver::{Counters, Receiver};
 use router::{Change, Router};
 
@@ -62,6 +64,8 @@ pub struct EndpointConfiguration {
     /// Sockets that share each port (`SO_REUSEPORT`, Unix only), each read by a task of its own, so that a multi-threaded
     /// runtime reads on several cores; the kernel keeps each peer with one of them. Default 1.
     pub shards: NonZeroUsize,
+    /// What all its connections together may send to addresses that don't answer.
+    pub check_budget: CheckBudget,
     /// Bounds on what peers can make grow.
     pub limits: EndpointLimits,
 }
@@ -72,6 +76,7 @@ impl Default for EndpointConfiguration {
             network: Network::default(),
             ice_servers: Vec::new(),
             shards: NonZeroUsize::MIN,
+            check_budget: CheckBudget::default(),
             limits: EndpointLimits::default(),
         }
     }
@@ -131,16 +136,19 @@ pub struct EndpointStatistics {
 
 /// What handles, drivers and tasks of an endpoint share. Its lock is taken when a connection comes, goes or moves, and never
 /// for a datagram.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Inner {
     registry: Mutex<Registry>,
     pub(crate) limits: EndpointLimits,
+    pub(crate) check_budget: CheckBudget,
     pub(crate) stun_servers: Vec<StunServer>,
     /// Whether its connections open TCP connections.
     tcp_active: bool,
     tcp_counters: Arc<TcpCounters>,
     /// Spreads connections over the shards that they send from.
     next_shard: AtomicUsize,
+    /// Where its connections ask for names.
+    pub(crate) multicast: Arc<Groups>,
 }
 
 #[derive(Debug, Default)]
@@ -174,51 +182,29 @@ impl Endpoint {
     /// # Panics
     /// Outside of a tokio runtime with I/O and time enabled.
     pub async fn new(configuration: EndpointConfiguration) -> Result<Self, ConfigurationError> {
-        let EndpointConfiguration { network, ice_servers, shards, limits } = configuration;
+        let EndpointConfiguration { network, ice_servers, shards, check_budget, limits } = configuration;
         let stun_servers = StunServer::parse_all(&ice_servers)?;
         let sockets = network.bind(|address| bind_shards(address, shards))?;
-        let endpoint = Self::empty(stun_servers, limits, network.tcp.active);
+        let inner =
+            Inner { stun_servers, limits, check_budget, tcp_active: network.tcp.active, ..Inner::default() };
+        let endpoint = Self { inner: Arc::new(inner) };
         if network.tcp.passive {
             let locals = sockets.iter().filter_map(|shards| shards.first()).map(|socket| socket.local());
-            endpoint.listen(&network, locals);
+            endpoint.inner.listen(&network, locals);
         }
         endpoint.inner.lock().ports =
             sockets.into_iter().map(|sockets| Port::new(sockets, &Router::default())).collect();
+        if let Some(watch) = Watch::new(&network) {
+            tokio::spawn(follow_interfaces(Arc::downgrade(&endpoint.inner), watch, shards));
+        }
         Ok(endpoint)
     }
 
     /// An endpoint of TCP alone, for a connection whose UDP sockets are its own.
     pub(crate) fn of_tcp(network: &Network, locals: impl Iterator<Item = SocketAddr>) -> Self {
-        let endpoint = Self::empty(Vec::new(), EndpointLimits::default(), false);
-        endpoint.listen(network, locals);
+        let endpoint = Self { inner: Arc::default() };
+        endpoint.inner.listen(network, locals);
         endpoint
-    }
-
-    fn empty(stun_servers: Vec<StunServer>, limits: EndpointLimits, tcp_active: bool) -> Self {
-        let inner = Inner {
-            registry: Mutex::default(),
-            limits,
-            stun_servers,
-            tcp_active,
-            tcp_counters: Arc::default(),
-            next_shard: AtomicUsize::new(0),
-        };
-        Self { inner: Arc::new(inner) }
-    }
-
-    /// Accepts TCP connections on the ports of UDP, or on others where they are taken.
-    fn listen(&self, network: &Network, locals: impl Iterator<Item = SocketAddr>) {
-        for local in locals {
-            let any_port = || network.bind_one(SocketAddr::new(local.ip(), 0), Listener::bind);
-            let started = Listener::bind(local).or_else(|_| any_port()).and_then(|io| {
-                let (inner, counters) = (Arc::downgrade(&self.inner), Arc::clone(&self.inner.tcp_counters));
-                Listener::start(io, inner, counters)
-            });
-            match started {
-                Ok(listener) => self.inner.lock().listeners.push(listener),
-                Err(error) => tracing::debug!(%local, %error, "no TCP at this address"),
-            }
-        }
     }
 
     /// Sets an endpoint up step by step.
@@ -257,14 +243,56 @@ impl Inner {
         inbox.is_some_and(|inbox| inbox.push_accepted(accepted, self.limits.tcp_accepted).is_ok())
     }
 
-    /// The socket of each address that a connection sends from.
-    fn sockets(&self, registry: &Registry) -> Arc<[Arc<Socket>]> {
-        let number = self.next_shard.fetch_add(1, Relaxed);
-        let of_port = |port: &Port| {
-            let shard = port.shards.get(number % port.shards.len().max(1))?;
-            Some(Arc::clone(&shard.socket))
+    /// Has the UDP sockets follow the interfaces of the machine.
+    fn follow_interfaces(self: &Arc<Self>, network: &Network, shards: NonZeroUsize) {
+        let bound: Vec<SocketAddr> = self.lock().ports.iter().map(|port| port.local).collect();
+        let changes = network.changes(&bound);
+        if changes.is_empty() {
+            return;
+        }
+        let bind = |address: &SocketAddr| {
+            let bound = network.bind_one(*address, |address| bind_shards(address, shards));
+            bound.inspect_err(|error| tracing::debug!(%address, %error, "address left out")).ok()
         };
-        registry.ports.iter().filter_map(of_port).collect()
+        let sockets: Vec<_> = changes.new.iter().filter_map(bind).collect();
+        let locals: Vec<SocketAddr> =
+            sockets.iter().filter_map(|shards| shards.first()).map(|socket| socket.local()).collect();
+        let mut registry = self.lock();
+        registry.ports.retain(|port| !changes.gone.contains(&port.local));
+        let router = registry.router();
+        registry.ports.extend(sockets.into_iter().map(|sockets| Port::new(sockets, &router)));
+        drop(registry);
+        self.multicast.close();
+        let tcp = if network.tcp.passive { locals } else { Vec::new() };
+        self.follow_listeners(network, &tcp, &changes.gone);
+    }
+
+    /// Accepts TCP connections at `new` addresses and no more at those that are `gone`; connections are told of that, and
+    /// of what has become of the sockets.
+    pub(crate) fn follow_listeners(
+        self: &Arc<Self>,
+        network: &Network,
+        new: &[SocketAddr],
+        gone: &[SocketAddr],
+    ) {
+        let is_gone = |listener: &Listener| gone.iter().any(|gone| gone.ip() == listener.local().ip());
+        self.lock().listeners.retain(|listener| !is_gone(listener));
+        self.listen(network, new.iter().copied());
+        self.lock().tags.values().for_each(|inbox| inbox.push_sockets_changed());
+    }
+
+    /// Accepts TCP connections on the ports of UDP, or on others where they are taken.
+    fn listen(self: &Arc<Self>, network: &Network, locals: impl Iterator<Item = SocketAddr>) {
+        for local in locals {
+            let any_port = || network.bind_one(with_port(local, 0), Listener::bind);
+            let started = Listener::bind(local)
+                .or_else(|_| any_port())
+                .and_then(|io| Listener::start(io, Arc::downgrade(self), Arc::clone(&self.tcp_counters)));
+            match started {
+                Ok(listener) => self.lock().listeners.push(listener),
+                Err(error) => tracing::debug!(%local, %error, "no TCP at this address"),
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Registry> {
@@ -276,6 +304,20 @@ impl Registry {
     /// Has every socket know of `change`.
     fn announce(&self, change: &Change) {
         self.ports.iter().for_each(|port| port.announce(change));
+    }
+
+    /// The socket of each address that a connection of this number sends from.
+    fn sockets(&self, number: usize) -> Vec<Arc<Socket>> {
+        let of_port = |port: &Port| {
+            let shard = port.shards.get(number % port.shards.len().max(1))?;
+            Some(Arc::clone(&shard.socket))
+        };
+        self.ports.iter().filter_map(of_port).collect()
+    }
+
+    /// What a socket has to know that comes later.
+    fn router(&self) -> Router {
+        Router::new(self.ufrags.clone(), self.tags.clone())
     }
 }
 
@@ -302,6 +344,15 @@ impl Shard {
         let receiver = Receiver::new(Arc::clone(&socket), router, incoming, Arc::clone(&counters));
         tokio::spawn(receiver);
         Self { socket, changes, counters }
+    }
+}
+
+/// Looks at the interfaces from time to time, for as long as the endpoint is there.
+async fn follow_interfaces(endpoint: Weak<Inner>, mut watch: Watch, shards: NonZeroUsize) {
+    loop {
+        poll_fn(|cx| watch.poll_tick(cx)).await;
+        let Some(endpoint) = endpoint.upgrade() else { return };
+        endpoint.follow_interfaces(&watch.network, shards);
     }
 }
 
@@ -353,6 +404,12 @@ impl EndpointBuilder {
         self
     }
 
+    /// How often the interfaces of the machine are looked at.
+    pub fn watch(mut self, period: impl Into<Option<Duration>>) -> Self {
+        self.configuration.network.watch = period.into();
+        self
+    }
+
     /// Adds a server for connections that name none themselves.
     pub fn ice_server(mut self, server: impl Into<IceServer>) -> Self {
         self.configuration.ice_servers.push(server.into());
@@ -362,6 +419,12 @@ impl EndpointBuilder {
     /// Reads each port with so many sockets.
     pub fn shards(mut self, shards: NonZeroUsize) -> Self {
         self.configuration.shards = shards;
+        self
+    }
+
+    /// What all its connections together may send to addresses that don't answer.
+    pub fn check_budget(mut self, budget: CheckBudget) -> Self {
+        self.configuration.check_budget = budget;
         self
     }
 

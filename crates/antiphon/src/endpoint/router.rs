@@ -39,6 +39,14 @@ pub(crate) enum Change {
 }
 
 impl Router {
+    /// One that knows of no claims.
+    pub(crate) fn new(
+        ufrags: HashMap<Arc<str>, Arc<Inbox>>,
+        tags: HashMap<TransactionTag, Arc<Inbox>>,
+    ) -> Self {
+        Self { ufrags, tags, claims: HashMap::new() }
+    }
+
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
             Change::AddUfrag(ufrag, inbox) => {

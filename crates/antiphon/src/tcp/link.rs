@@ -12,6 +12,8 @@ use antiphon_util::{Path, Transmit};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::listener::Accepted;
+use crate::network::with_port;
+use crate::own_sockets::ACTIVE_PORT;
 
 /// Connections at a time, for all of a peer's candidates.
 const MAX_LINKS: usize = 32;
@@ -24,9 +26,6 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long nothing may arrive; a connection that is in use carries checks of consent every few seconds.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// The local port of paths that we open (RFC 6544 §4.5).
-const ACTIVE_PORT: u16 = 9;
 
 /// All connections, opened and accepted.
 #[derive(Default)]
@@ -231,6 +230,6 @@ fn write(
 /// Opens a connection from any port of `local`.
 async fn open(local: SocketAddr, remote: SocketAddr) -> io::Result<TcpStream> {
     let socket = if remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.bind(SocketAddr::new(local.ip(), 0))?;
+    socket.bind(with_port(local, 0))?;
     socket.connect(remote).await
 }
