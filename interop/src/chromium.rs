@@ -8,9 +8,7 @@ use serde_json::{Value, json};
 use crate::browser::{Browser, Make};
 use crate::remote::Remote;
 
-/// The fake media permission has the page list real addresses, and the loopback flag those of `lo`, so that the tests
-/// need no other network.
-const ARGUMENTS: [&str; 12] = [
+const COMMON: [&str; 10] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -21,9 +19,11 @@ const ARGUMENTS: [&str; 12] = [
     "--disable-component-update",
     "--disable-sync",
     "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--allow-loopback-in-peer-connection",
 ];
+
+/// The fake media permission has the page list real addresses, and the loopback flag those of `lo`, so that the tests
+/// need no other network.
+const REAL_ADDRESSES: [&str; 2] = ["--use-fake-ui-for-media-stream", "--allow-loopback-in-peer-connection"];
 
 /// Starts browsers of this make.
 pub enum Chromium {}
@@ -37,9 +37,16 @@ impl Chromium {
     /// Starts a browser whose DTLS handshake rides in checks where the peer agrees.
     pub async fn start_with_handshake_in_checks() -> Result<Remote<Browser>> {
         let capabilities = |profile: &Path| {
-            with_arguments(profile, &["--force-fieldtrials=WebRTC-IceHandshakeDtls/Enabled/"])
+            let trial = ["--force-fieldtrials=WebRTC-IceHandshakeDtls/Enabled/"];
+            with_arguments(profile, &[REAL_ADDRESSES.as_slice(), &trial].concat())
         };
         Browser::with_page(&make(capabilities)).await.map(Remote::new)
+    }
+
+    /// Starts a browser that tells names of multicast DNS in place of its addresses: start it in a
+    /// [`Network`](crate::Network).
+    pub async fn start_hiding_addresses() -> Result<Remote<Browser>> {
+        Browser::with_page(&make(|profile| with_arguments(profile, &[]))).await.map(Remote::new)
     }
 
     /// Starts a browser that shows `url`.
@@ -64,12 +71,12 @@ fn port(line: &str) -> Option<u16> {
 }
 
 fn capabilities(profile: &Path) -> Value {
-    with_arguments(profile, &[])
+    with_arguments(profile, &REAL_ADDRESSES)
 }
 
 fn with_arguments(profile: &Path, more: &[&str]) -> Value {
     let program = std::env::var("ANTIPHON_CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".into());
-    let mut arguments: Vec<_> = ARGUMENTS.iter().chain(more).map(|argument| (*argument).to_owned()).collect();
+    let mut arguments: Vec<_> = COMMON.iter().chain(more).map(|argument| (*argument).to_owned()).collect();
     arguments.push(format!("--user-data-dir={}", profile.display()));
     json!({"goog:chromeOptions": {"binary": program, "args": arguments}})
 }

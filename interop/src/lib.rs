@@ -1,8 +1,9 @@
-//! Real peers, for tests of Antiphon with them: headless Chromium and Firefox, and aiortc.
+//! Real peers, for tests of Antiphon with them: headless Chromium and Firefox, aiortc, and GStreamer.
 //!
 //! * [`Remote`]: a peer that a test drives: it makes channels, offers, answers, sends, receives, echoes and closes.
 //! * [`Chromium`], [`Firefox`]: a [`Browser`] of its own per test, driven through WebDriver; its page is `peers/peer.js`.
-//! * [`Aiortc`]: a Python process driven by lines of JSON; its program is `peers/peer.py`.
+//! * [`Aiortc`], [`Gstreamer`]: a Python [`Process`] driven by lines of JSON; its program is `peers/peer.py` or
+//!   `peers/gstreamer.py`.
 //! * [`Coturn`]: its TURN server, and its clients.
 //! * [`Lab`]: hosts and NATs, each in a network namespace of its own; `lab-peer` is what runs there.
 //! * [`Network`]: a network namespace for a test whose peer needs more than loopback.
@@ -11,7 +12,6 @@
 //! everything it started. `cargo xtask test` installs the peers and runs the tests of this package.
 #![allow(clippy::indexing_slicing, reason = "JSON values give null where there is nothing")]
 
-mod aiortc;
 mod browser;
 mod chromium;
 mod coturn;
@@ -20,9 +20,9 @@ mod lab;
 mod network;
 mod page;
 mod payload;
+mod process;
 mod remote;
 
-pub use aiortc::Aiortc;
 pub use browser::Browser;
 pub use chromium::Chromium;
 pub use coturn::{Coturn, PASSWORD, SECRET, USER};
@@ -30,4 +30,5 @@ pub use firefox::Firefox;
 pub use lab::{Lab, NatKind};
 pub use network::Network;
 pub use payload::Payload;
+pub use process::{Aiortc, Gstreamer, Process};
 pub use remote::{ChannelInit, Driver, Remote};

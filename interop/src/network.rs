@@ -17,6 +17,7 @@ impl Network {
     /// Where the process is not root, or the machine lacks `ip`.
     pub fn enter() -> Result<Self> {
         unshare(CloneFlags::CLONE_NEWNET).context("a network namespace needs root")?;
+        let network = Self(());
         for command in [
             "link set lo up",
             "link add inside type veth peer name outside",
@@ -26,11 +27,21 @@ impl Network {
             "-6 address add fd77::1/64 dev inside nodad",
             "route add default via 10.77.0.2",
         ] {
-            let status = Command::new("ip").args(command.split(' ')).status().context("no `ip`")?;
-            if !status.success() {
-                bail!("ip {command}: {status}");
-            }
+            network.ip(command)?;
         }
-        Ok(Self(()))
+        Ok(network)
+    }
+
+    /// Runs `ip` with the words of `command`.
+    ///
+    /// # Errors
+    ///
+    /// Where it fails.
+    pub fn ip(&self, command: &str) -> Result<()> {
+        let status = Command::new("ip").args(command.split(' ')).status().context("no `ip`")?;
+        if !status.success() {
+            bail!("ip {command}: {status}");
+        }
+        Ok(())
     }
 }

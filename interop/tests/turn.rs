@@ -23,7 +23,7 @@ async fn soon<T>(what: &str, future: impl Future<Output = T>) -> Result<T> {
 async fn relayed(server: IceServer, roots: TlsRoots) -> Result<PeerConnection> {
     let mut configuration = Configuration::default();
     configuration.ice_servers = vec![server];
-    configuration.ice_transport_policy = IceTransportPolicy::Relay;
+    configuration.ice.transport_policy = IceTransportPolicy::Relay;
     configuration.tls_roots = roots;
     Ok(PeerConnection::new(configuration).await?)
 }

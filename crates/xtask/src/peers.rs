@@ -20,6 +20,8 @@ pub(crate) enum Peer {
     Firefox,
     /// The Python peer, in an environment of its own.
     Aiortc,
+    /// Its WebRTC element, whose ICE is libnice, and the Python bindings of the system.
+    Gstreamer,
     /// The command-line tool, a DTLS client and server.
     Openssl,
     /// The TURN server and its clients.
@@ -29,14 +31,22 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Chromium, Self::Firefox, Self::Aiortc, Self::Openssl, Self::Coturn, Self::Netns];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Chromium,
+        Self::Firefox,
+        Self::Aiortc,
+        Self::Gstreamer,
+        Self::Openssl,
+        Self::Coturn,
+        Self::Netns,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Chromium => "chromium",
             Self::Firefox => "firefox",
             Self::Aiortc => "aiortc",
+            Self::Gstreamer => "gstreamer",
             Self::Openssl => "openssl",
             Self::Coturn => "coturn",
             Self::Netns => "netns",
@@ -61,6 +71,12 @@ impl Peer {
                 let script = "import aiortc; print('aiortc', aiortc.__version__)";
                 output(command(python()).args(["-c", script]))
             }
+            Self::Gstreamer => {
+                let script = "import gi; gi.require_version('GstWebRTC', '1.0'); from gi.repository import Gst, GstWebRTC; \
+                    Gst.init(None); assert Gst.ElementFactory.make('webrtcbin') and Gst.ElementFactory.make('nicesrc'); \
+                    print(Gst.version_string())";
+                output(command("/usr/bin/python3").args(["-c", script]))
+            }
             Self::Openssl => output(command("openssl").arg("version")),
             Self::Coturn => {
                 output(command("turnserver").arg("--version")).map(|version| format!("coturn {version}"))
@@ -82,6 +98,15 @@ impl Peer {
                 cargo_install("geckodriver")
             }
             Self::Aiortc => pip_install(AIORTC),
+            Self::Gstreamer => apt_install(&[
+                "gstreamer1.0-plugins-base",
+                "gstreamer1.0-plugins-good",
+                "gstreamer1.0-plugins-bad",
+                "gstreamer1.0-nice",
+                "python3-gst-1.0",
+                "gir1.2-gst-plugins-bad-1.0",
+                "iproute2",
+            ]),
             Self::Openssl => apt_install(&["openssl"]),
             Self::Coturn => apt_install(&["coturn"]),
             Self::Netns => apt_install(&["iproute2", "nftables"]),

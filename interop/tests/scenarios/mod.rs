@@ -73,7 +73,16 @@ pub(crate) async fn messages(
     offerer: Offerer,
     largest: usize,
 ) -> Result<()> {
-    let connection = antiphon().await?;
+    messages_with(antiphon().await?, remote, offerer, largest).await
+}
+
+/// The same with a given connection.
+pub(crate) async fn messages_with(
+    connection: PeerConnection,
+    remote: &mut Remote<impl Driver>,
+    offerer: Offerer,
+    largest: usize,
+) -> Result<()> {
     let ours = connection.create_data_channel("ours", labelled("by us"))?;
     remote
         .create_channel("theirs", &ChannelInit { protocol: "by them".into(), ..ChannelInit::default() })
