@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use antiphon_crypto::{HashAlgorithm, HmacKey, Provider};
-use antiphon_ice::{Agent, Candidate, Config, Credentials, IceState, Role};
+use antiphon_ice::{Agent, Candidate, Config, Credentials, IceState, Role, TcpType};
 use antiphon_stun::{Attribute, Message, MessageBuilder, MessageType, TransactionId};
 use antiphon_util::{Path, Received, Rng, Writer};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
@@ -14,12 +14,17 @@ use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Arbitrary)]
 enum Action {
-    Candidate { address: u8, priority: u32, foundation: u8 },
+    Candidate { address: u8, priority: u32, foundation: u8, tcp_type: u8 },
     Credentials,
     EndOfCandidates,
     Check { from: u8, priority: u32, use_candidate: bool, controlling: bool, tie_breaker: u64 },
     Answer { which: u8, from: u8, error: Option<u16> },
     Raw { from: u8, bytes: Vec<u8> },
+    AddAddress { number: u8, kind: u8 },
+    RemoveAddress { from: u8 },
+    ConnectionClosed { from: u8 },
+    Restart,
+    CancelRestart,
     Pass { milliseconds: u16 },
 }
 
@@ -27,7 +32,6 @@ struct Scene {
     agent: Agent,
     now: Instant,
     remote: Credentials,
-    local_key: HmacKey,
     remote_key: HmacKey,
     requests: Vec<(Path, TransactionId)>,
     rng: Rng,
@@ -49,8 +53,15 @@ fn address(number: u8) -> SocketAddr {
 
 fn path(number: u8) -> Path {
     let local = if number.is_multiple_of(3) { [192, 0, 2, 2] } else { [192, 0, 2, 1] };
-    Path::udp((local, 1_000).into(), address(number))
+    match number / 64 {
+        // The passive end of a connection, and the active one.
+        2 => Path::tcp((local, 1_000).into(), address(number)),
+        3 => Path::tcp((local, 9).into(), address(number)),
+        _ => Path::udp((local, 1_000).into(), address(number)),
+    }
 }
+
+const TCP_TYPES: [TcpType; 3] = [TcpType::Active, TcpType::Passive, TcpType::SimultaneousOpen];
 
 impl Scene {
     fn new(role: Role) -> Self {
@@ -63,15 +74,17 @@ impl Scene {
         agent.end_of_local_addresses(now);
         let remote = Credentials::random(&mut rng);
         let key = |pwd: &str| provider.hmac_key(HashAlgorithm::Sha1, pwd.as_bytes());
-        let local_key = key(&agent.local_credentials().pwd);
         let remote_key = key(&remote.pwd);
-        Self { agent, now, remote, local_key, remote_key, requests: Vec::new(), rng }
+        Self { agent, now, remote, remote_key, requests: Vec::new(), rng }
     }
 
     fn act(&mut self, action: &Action) {
         match action {
-            Action::Candidate { address: number, priority, foundation } => {
-                let mut candidate = Candidate::host(address(*number));
+            Action::Candidate { address: number, priority, foundation, tcp_type } => {
+                let mut candidate = match TCP_TYPES.get(usize::from(*tcp_type)) {
+                    Some(tcp_type) => Candidate::tcp(address(*number), *tcp_type),
+                    None => Candidate::host(address(*number)),
+                };
                 candidate.priority = *priority;
                 candidate.foundation = foundation.to_string();
                 let _ = self.agent.add_remote_candidate(self.now, candidate);
@@ -81,7 +94,9 @@ impl Scene {
             Action::Check { from, priority, use_candidate, controlling, tie_breaker } => {
                 let username = format!("{}:{}", self.agent.local_credentials().ufrag, self.remote.ufrag);
                 let id = TransactionId::random(&mut self.rng);
-                let bytes = build(MessageType::BINDING_REQUEST, id, &self.local_key, |builder| {
+                let key = Provider::default()
+                    .hmac_key(HashAlgorithm::Sha1, self.agent.local_credentials().pwd.as_bytes());
+                let bytes = build(MessageType::BINDING_REQUEST, id, &key, |builder| {
                     builder.attribute(&Attribute::Username(&username));
                     builder.attribute(&match controlling {
                         true => Attribute::IceControlling(*tie_breaker),
@@ -96,6 +111,23 @@ impl Scene {
             }
             Action::Answer { which, from, error } => self.answer(*which, *from, *error),
             Action::Raw { from, bytes } => self.receive(path(*from), bytes.clone()),
+            Action::AddAddress { number, kind } => {
+                let local = path(*number).local;
+                match TCP_TYPES.get(usize::from(*kind % 8)) {
+                    Some(tcp_type) => self.agent.add_local_tcp_address(self.now, local, *tcp_type),
+                    None if *kind % 8 == 7 => self.agent.add_relayed_address(self.now, address(*number), local),
+                    None => self.agent.add_local_address(self.now, local),
+                }
+            }
+            Action::RemoveAddress { from } => {
+                let Path { protocol, local, .. } = path(*from);
+                self.agent.remove_local_address(self.now, protocol, local);
+            }
+            Action::ConnectionClosed { from } => self.agent.handle_connection_closed(self.now, path(*from)),
+            Action::Restart => self.agent.restart(self.now, None),
+            Action::CancelRestart => {
+                self.agent.cancel_restart(self.now);
+            }
             Action::Pass { milliseconds } => self.pass(Duration::from_millis((*milliseconds).into())),
         }
     }
