@@ -65,8 +65,8 @@ async fn peers_that_hide_their_addresses_find_each_other_by_name() -> Result<()>
         return Ok(());
     }
     let _network = Network::enter()?;
-    let endpoint = Endpoint::builder().build().await?;
-    for offerer in [hiding(), hiding().endpoint(&endpoint)] {
+    let (endpoint, another) = (Endpoint::builder().build().await?, Endpoint::builder().build().await?);
+    for offerer in [hiding(), hiding().endpoint(&another)] {
         let call = Call::open(offerer.build().await?, hiding().endpoint(&endpoint).build().await?).await?;
         for connection in [&call.offerer, &call.answerer] {
             let sdp = connection.local_description().context("a description")?.sdp;
@@ -163,11 +163,18 @@ async fn a_link_local_address_serves_where_there_is_no_other() -> Result<()> {
     network.ip("link set outside up")?;
     network.ip("-6 address flush dev outside")?;
     soon("the carrier", async {
-        while PeerConnection::builder().build().await.is_err() {
+        while Endpoint::builder()
+            .build()
+            .await?
+            .local_addresses()
+            .iter()
+            .all(|local| local.ip().is_loopback())
+        {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        anyhow::Ok(())
     })
-    .await?;
+    .await??;
     let build = || PeerConnection::builder().build();
     let call = Call::open(build().await?, build().await?).await?;
     let path = call.offerer.statistics().selected_path.context("a path")?;

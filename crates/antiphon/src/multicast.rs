@@ -109,7 +109,7 @@ impl Multicast {
         match groups.open(locals) {
             Ok(sockets) => {
                 let inbox = Arc::new(Inbox::new(INBOX_BYTES));
-                sockets.members.lock().push(Arc::downgrade(&inbox));
+                sockets.members.add(&inbox);
                 self.membership = Membership::Member(sockets, inbox);
                 // So that the inbox is looked at.
                 cx.waker().wake_by_ref();
@@ -198,6 +198,12 @@ struct Members(Mutex<Vec<Weak<Inbox>>>);
 impl Members {
     fn lock(&self) -> MutexGuard<'_, Vec<Weak<Inbox>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, inbox: &Arc<Inbox>) {
+        let mut members = self.lock();
+        members.retain(|member| member.strong_count() > 0);
+        members.push(Arc::downgrade(inbox));
     }
 
     /// Puts a message into the inbox of each. One that is full loses it.
