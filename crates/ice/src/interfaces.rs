@@ -21,7 +21,7 @@ impl InterfaceAddress {
 }
 
 /// The addresses to gather from, in order of preference: IPv6 first (RFC 8421 §4), loopback last, and only where it is asked for
-/// or nothing else exists. Where there is a temporary IPv6 address, permanent ones of the same scope are left out; IPv6 link-local
+/// or nothing else exists. Where there is a temporary IPv6 address, permanent ones of the same scope are left out; link-local
 /// ones where there is any other.
 pub fn gathering_addresses(addresses: &[InterfaceAddress], loopback: bool) -> Vec<IpAddr> {
     let usable: Vec<&InterfaceAddress> =
@@ -54,6 +54,7 @@ enum Scope {
 fn scope(ip: IpAddr) -> Scope {
     match ip {
         ip if ip.is_loopback() => Scope::Loopback,
+        IpAddr::V4(v4) if v4.is_link_local() => Scope::LinkLocal,
         IpAddr::V6(v6) if v6.is_unicast_link_local() => Scope::LinkLocal,
         IpAddr::V6(v6) if v6.is_unique_local() => Scope::Private,
         _ => Scope::Global,
@@ -97,7 +98,8 @@ mod tests {
     #[test]
     fn link_local_and_loopback_serve_where_there_is_nothing_else() {
         assert_eq!(gathered(&["fe80::1", "127.0.0.1", "192.0.2.1"], false), ["192.0.2.1"]);
-        assert_eq!(gathered(&["fe80::1", "127.0.0.1"], false), ["fe80::1"]);
+        assert_eq!(gathered(&["fe80::1", "127.0.0.1", "169.254.0.1"], false), ["fe80::1", "169.254.0.1"]);
+        assert_eq!(gathered(&["169.254.0.1", "192.0.2.1"], false), ["192.0.2.1"]);
         assert_eq!(gathered(&["127.0.0.1", "::1"], false), ["::1", "127.0.0.1"]);
         assert_eq!(gathered(&["127.0.0.1", "192.0.2.1"], true), ["192.0.2.1", "127.0.0.1"]);
     }
