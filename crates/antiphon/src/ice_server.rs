@@ -6,6 +6,7 @@ use std::time::Duration;
 use antiphon_stun::{Credential, Host, Scheme, Uri, UriTransport};
 
 use crate::error::IceServerError;
+use crate::srv;
 use crate::turn::Target;
 
 /// How long a name may take to resolve before gathering goes on without it.
@@ -56,7 +57,11 @@ impl Servers {
             for url in &server.urls {
                 let uri: Uri = url.parse().map_err(|_| IceServerError::Syntax(url.clone()))?;
                 match uri.scheme {
-                    Scheme::Stun => found.stun.push(StunServer { port: uri.port(), host: uri.host }),
+                    Scheme::Stun => found.stun.push(StunServer {
+                        service: service(&uri, UriTransport::Udp),
+                        port: uri.port(),
+                        host: uri.host,
+                    }),
                     Scheme::Stuns => return Err(IceServerError::NotSupported(url.clone())),
                     Scheme::Turn | Scheme::Turns => found.turn.push(target(url, uri, server)?),
                 }
@@ -77,6 +82,7 @@ fn target(url: &str, uri: Uri, server: &IceServer) -> Result<Target, IceServerEr
     Ok(Target {
         url: url.to_owned(),
         port: uri.port(),
+        service: service(&uri, transport),
         host: uri.host,
         transport,
         secure,
@@ -85,11 +91,27 @@ fn target(url: &str, uri: Uri, server: &IceServer) -> Result<Target, IceServerEr
     })
 }
 
+/// What to ask SRV records for, where the URI names no port (RFC 8489 §8.1, RFC 5928 §3).
+fn service(uri: &Uri, transport: UriTransport) -> Option<&'static str> {
+    if uri.explicit_port.is_some() || matches!(uri.host, Host::Address(_)) {
+        return None;
+    }
+    Some(match (uri.scheme, transport) {
+        (Scheme::Stun, _) => "_stun._udp",
+        (Scheme::Stuns, _) => "_stuns._tcp",
+        (Scheme::Turn, UriTransport::Udp) => "_turn._udp",
+        (Scheme::Turn, UriTransport::Tcp) => "_turn._tcp",
+        (Scheme::Turns, UriTransport::Udp) => "_turns._udp",
+        (Scheme::Turns, UriTransport::Tcp) => "_turns._tcp",
+    })
+}
+
 /// Where a STUN server is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StunServer {
     host: Host,
     port: u16,
+    service: Option<&'static str>,
 }
 
 impl StunServer {
@@ -100,17 +122,38 @@ impl StunServer {
 
     /// Its addresses, one of each family at most; none where the name does not resolve in time.
     async fn resolve(&self) -> Vec<SocketAddr> {
-        resolve(&self.host, self.port).await
+        resolve(&self.host, self.port, self.service).await
     }
 }
 
-/// The addresses of a server, one of each family at most; none where the name does not resolve in time.
-pub(crate) async fn resolve(host: &Host, port: u16) -> Vec<SocketAddr> {
-    let host = match host {
+/// The addresses of a server, one of each family at most; none where the name does not resolve in time. Where its records name
+/// hosts for `service`, it is the first of them that has an address; without any, it is `host` at `port`.
+pub(crate) async fn resolve(host: &Host, port: u16, service: Option<&str>) -> Vec<SocketAddr> {
+    let name = match host {
         Host::Address(address) => return vec![SocketAddr::new(*address, port)],
         Host::Name(name) => name,
     };
-    let lookup = tokio::net::lookup_host((host.as_str(), port));
+    let hosts = async {
+        match service {
+            Some(service) => srv::hosts(service, name).await,
+            None => Vec::new(),
+        }
+    };
+    let mut hosts = tokio::time::timeout(RESOLVE_TIMEOUT, hosts).await.unwrap_or_default();
+    if hosts.is_empty() {
+        hosts.push((name.clone(), port));
+    }
+    for (host, port) in hosts {
+        let found = look_up(&host, port).await;
+        if !found.is_empty() {
+            return found;
+        }
+    }
+    Vec::new()
+}
+
+async fn look_up(host: &str, port: u16) -> Vec<SocketAddr> {
+    let lookup = tokio::net::lookup_host((host, port));
     let found: Vec<SocketAddr> = match tokio::time::timeout(RESOLVE_TIMEOUT, lookup).await {
         Ok(Ok(addresses)) => addresses.collect(),
         Ok(Err(error)) => {
@@ -149,7 +192,7 @@ mod tests {
 
     fn server(host: &str, port: u16) -> StunServer {
         let host = host.parse().map_or_else(|_| Host::Name(host.to_owned()), Host::Address);
-        StunServer { host, port }
+        StunServer { host, port, service: None }
     }
 
     fn parse(url: &str) -> Result<StunServer, IceServerError> {
@@ -159,7 +202,9 @@ mod tests {
 
     #[test]
     fn urls_name_host_and_port() {
-        assert_eq!(parse("stun:stun.example.org"), Ok(server("stun.example.org", 3478)));
+        let by_records = StunServer { service: Some("_stun._udp"), ..server("stun.example.org", 3478) };
+        assert_eq!(parse("stun:stun.example.org"), Ok(by_records));
+        assert_eq!(parse("stun:stun.example.org:3478"), Ok(server("stun.example.org", 3478)));
         assert_eq!(parse("STUN:192.0.2.1:19302"), Ok(server("192.0.2.1", 19302)));
         assert_eq!(parse("stun:[2001:db8::1]:7"), Ok(server("2001:db8::1", 7)));
         assert_eq!(parse("stun:[2001:db8::1]"), Ok(server("2001:db8::1", 3478)));
@@ -188,6 +233,7 @@ mod tests {
             let servers = Servers::parse(&[IceServer::turn(url, "user", "secret")]).unwrap();
             let target = &servers.turn[0];
             assert_eq!((target.transport, target.secure, target.port), (transport, secure, port), "{url}");
+            assert_eq!(target.service.is_none(), url.contains(":443"), "{url}");
             let error = Servers::parse(&[IceServer::stun(url)]).unwrap_err();
             assert_eq!(error.name(), ErrorName::InvalidAccessError, "{url}");
         }

@@ -63,6 +63,7 @@ mod network;
 mod own_sockets;
 mod shared;
 mod socket;
+mod srv;
 mod stream;
 mod tcp;
 pub mod turn;

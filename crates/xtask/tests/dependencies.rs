@@ -40,7 +40,8 @@ const USERS: [&str; 6] =
     ["xtask", "antiphon-benches", "antiphon-bogo", "antiphon-examples", "antiphon-interop", "antiphon-fuzz"];
 
 /// Sockets and runtimes, which only the outermost crate knows.
-const OUTSIDE_WORLD: [&str; 7] = ["tokio", "quinn-udp", "socket2", "if-addrs", "mio", "async-std", "smol"];
+const OUTSIDE_WORLD: [&str; 8] =
+    ["tokio", "quinn-udp", "socket2", "if-addrs", "hickory-resolver", "mio", "async-std", "smol"];
 
 fn metadata() -> Metadata {
     MetadataCommand::new().no_deps().exec().expect("cargo metadata of this workspace")

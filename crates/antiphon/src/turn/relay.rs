@@ -40,6 +40,8 @@ pub(crate) struct Target {
     pub(crate) url: String,
     pub(crate) host: Host,
     pub(crate) port: u16,
+    /// What SRV records are asked for.
+    pub(crate) service: Option<&'static str>,
     pub(crate) transport: UriTransport,
     pub(crate) secure: bool,
     pub(crate) username: String,
@@ -126,7 +128,7 @@ enum Trouble {
 
 impl Task {
     async fn run(mut self) {
-        let addresses = resolve(&self.target.host, self.target.port).await;
+        let addresses = resolve(&self.target.host, self.target.port, self.target.service).await;
         if addresses.is_empty() {
             return self.report(None, UNREACHABLE, "server not found");
         }
