@@ -73,8 +73,8 @@ pub use antiphon_peer::{
     CandidatePairStatistics, Certificate, CheckBudget, ConnectionState, Consent, CreateDataChannelError,
     CreateDescriptionError, DataChannelInit, DtlsState, ErrorName, IceCandidate, IceConfiguration,
     IceConnectionState, IceGatheringState, IceTransportPolicy, IpRange, Limits, MdnsLimits, Message,
-    OfferOptions, Priority, Provider, ReadyState, SdpType, SessionDescription, SetDescriptionError, SignalingState,
-    Statistics,
+    OfferOptions, Priority, Provider, ReadyState, SdpType, SessionDescription, SetDescriptionError,
+    SignalingState, Statistics,
 };
 pub use bytes::Bytes;
 pub use channel::DataChannel;
