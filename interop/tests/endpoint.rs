@@ -1,4 +1,5 @@
 //! Peers of other makes on the one port of an `Endpoint`.
+#![allow(clippy::indexing_slicing, reason = "a JSON value gives null where there is nothing")]
 
 #[allow(dead_code, reason = "a few of them serve here")]
 mod scenarios;
