@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use antiphon_peer::{
     AddIceCandidateError, ConnectionState, DropReason, DtlsState, ErrorName, Event, IceCandidate,
-    IceConnectionState, Limits, Message, ReadyState, SendError, SessionDescription, SignalingState,
+    IceConnectionState, Limits, Message, ReadyState, SessionDescription, SignalingState,
 };
 use antiphon_testkit::for_each_seed;
 use antiphon_util::Rng;
