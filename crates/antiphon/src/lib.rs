@@ -44,7 +44,7 @@
 //!
 //! # What it leaves out
 //!
-//! Media, TURN over DTLS and simultaneous open of TCP, which RFC 6544 §4.1 leaves to the implementation: firewalls that pass it are rare,
+//! Media, and simultaneous open of TCP, which RFC 6544 §4.1 leaves to the implementation: firewalls that pass it are rare,
 //! and a relay serves where neither end can be reached.
 
 mod buffers;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use antiphon_crypto::{Certificate, Provider};
 use antiphon_peer::{
-    Configuration, DataChannelInit, Event, IceConfiguration, Message, PeerConnection, ReadyState,
-    TransportPolicy,
+    Configuration, DataChannelInit, Event, IceConfiguration, IceTransportPolicy, Message, PeerConnection,
+    ReadyState,
 };
 use antiphon_stun::Credential;
 use antiphon_testkit::{Link, Loss, Nat, Node, NodeId, Simulation, for_each_seed, origin};
@@ -36,7 +36,7 @@ struct Peer {
 }
 
 impl Peer {
-    fn new(which: usize, seed: u64, policy: TransportPolicy) -> Self {
+    fn new(which: usize, seed: u64, policy: IceTransportPolicy) -> Self {
         let provider = Provider::default();
         let ice = IceConfiguration { transport_policy: policy, ..IceConfiguration::default() };
         let certificate = Some(Arc::new(Certificate::generate(provider).unwrap()));
@@ -165,7 +165,7 @@ struct Lab {
 }
 
 impl Lab {
-    fn new(seed: u64, link: Link, policy: TransportPolicy) -> Self {
+    fn new(seed: u64, link: Link, policy: IceTransportPolicy) -> Self {
         let mut net = Simulation::new(seed, link);
         let clock = ClockAnchor::new(origin(), SystemTime::UNIX_EPOCH);
         let mut config = server::Config::new(Provider::default(), clock, "lab");
@@ -232,7 +232,7 @@ impl Lab {
 fn peers_behind_symmetric_nats_talk_through_the_relay() {
     for_each_seed(5, |seed| {
         let link = Link { loss: Loss::random(0.05), ..Link::with_delay(Duration::from_millis(20)) };
-        let relayed = Lab::new(seed, link, TransportPolicy::All).call();
+        let relayed = Lab::new(seed, link, IceTransportPolicy::All).call();
         assert!(relayed >= 60, "{relayed} datagrams");
     });
 }
@@ -242,7 +242,7 @@ fn peers_that_want_relays_alone_talk_from_one_to_the_other() {
     for_each_seed(5, |seed| {
         let link = Link::with_delay(Duration::from_millis(20));
         // Each datagram is relayed twice, out of the one relayed address and into the other.
-        let relayed = Lab::new(seed, link, TransportPolicy::Relay).call();
+        let relayed = Lab::new(seed, link, IceTransportPolicy::Relay).call();
         assert!(relayed >= 60, "{relayed} datagrams");
     });
 }
