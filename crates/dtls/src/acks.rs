@@ -21,6 +21,11 @@ impl Acks {
         self.numbers.drain(..surplus);
     }
 
+    /// Frees the room for numbers that are not there.
+    pub(crate) fn shrink(&mut self) {
+        self.numbers.shrink_to_fit();
+    }
+
     /// Asks that they be told.
     pub(crate) fn demand(&mut self) {
         self.is_due = true;

@@ -78,7 +78,7 @@ fn entries(shares: &[KeyAgreement]) -> Vec<KeyShare> {
 }
 
 fn client_hello(core: &mut Core, shares: &[KeyAgreement]) -> ClientHello {
-    let random = core.rng.array();
+    let random = core.random;
     let config = &core.config;
     let versions: Vec<Version> = Version::ALL.into_iter().filter(|version| core.offers(*version)).collect();
     let suites = versions.iter().flat_map(|version| core.suites(*version));

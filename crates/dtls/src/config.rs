@@ -117,6 +117,15 @@ impl Config {
             limits: Limits::default(),
         }
     }
+
+    /// Frees what is offered to a peer and demanded of it, which a finished handshake has settled.
+    pub(crate) fn forget_offer(&mut self) {
+        self.remote_fingerprints = Vec::new();
+        self.versions = Vec::new();
+        self.srtp_profiles = Vec::new();
+        self.cipher_suites = Vec::new();
+        self.groups = Vec::new();
+    }
 }
 
 /// How the peer proves who it is.

@@ -421,9 +421,8 @@ impl Connection {
         } else {
             self.timers.clear();
         }
-        if self.core.version == Some(Version::Dtls12) {
-            self.reassembly.forget_held();
-        }
+        self.reassembly.forget_held();
+        self.core.settle();
         self.keep_old_keys(now);
         self.events.push_back(Event::Connected);
     }
@@ -478,3 +477,7 @@ impl Connection {
 }
 
 const _: () = assert!(MIN_DATAGRAM_SIZE > MAX_OVERHEAD + Fragment::HEADER_LEN + HEADER_LEN + 64);
+
+#[cfg(test)]
+#[path = "acks_test.rs"]
+mod acks_tests;

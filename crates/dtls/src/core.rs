@@ -24,7 +24,10 @@ use crate::{CipherSuite, Config, HandshakeError, PeerAuthentication, SrtpProfile
 pub(crate) struct Core {
     pub(crate) config: Config,
     pub(crate) is_client: bool,
-    pub(crate) rng: Rng,
+    /// What goes into our hello.
+    pub(crate) random: [u8; 32],
+    /// What a server's cookies are made with.
+    pub(crate) cookie_secret: [u8; 32],
     pub(crate) flight: Flight,
     pub(crate) writing: WriteState,
     /// Keys of the epochs that are received, the newest last.
@@ -49,12 +52,13 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(config: Config, is_client: bool, rng: Rng) -> Self {
+    pub(crate) fn new(config: Config, is_client: bool, mut rng: Rng) -> Self {
         let flight = Flight::new(&config.timing, None);
         Self {
             config,
             is_client,
-            rng,
+            random: rng.array(),
+            cookie_secret: rng.array(),
             flight,
             writing: WriteState::default(),
             openers: Vec::new(),
@@ -68,6 +72,14 @@ impl Core {
             local_connection_ids: Vec::new(),
             posts: VecDeque::new(),
         }
+    }
+
+    /// Frees what only a handshake needs.
+    pub(crate) fn settle(&mut self) {
+        self.config.forget_offer();
+        self.openers.shrink_to_fit();
+        self.writing.shrink();
+        self.acks.shrink();
     }
 
     pub(crate) fn provider(&self) -> Provider {

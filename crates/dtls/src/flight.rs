@@ -334,6 +334,11 @@ impl WriteState {
     pub(crate) fn retire_old(&mut self) {
         let surplus = self.sealers.len().saturating_sub(1);
         self.sealers.drain(..surplus);
+        self.shrink();
+    }
+
+    /// Frees the room for keys that are not there.
+    pub(crate) fn shrink(&mut self) {
         self.sealers.shrink_to_fit();
     }
 

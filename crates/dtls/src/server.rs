@@ -1,6 +1,8 @@
 //! The server up to the ClientHello, in answer to which it decides the version; the drawings stand in `client`, `client12` and
 //! `client13`.
 
+use antiphon_util::Rng;
+
 use crate::connection::State;
 use crate::cookie::{CookieKey, Cookies};
 use crate::core::Core;
@@ -23,7 +25,7 @@ pub(crate) enum Server {
 
 impl Server {
     pub(crate) fn start(core: &mut Core) -> Self {
-        let key = CookieKey::random(core.provider(), &mut core.rng);
+        let key = CookieKey::random(core.provider(), &mut Rng::from_seed(core.cookie_secret));
         Self::await_hello(key.cookies(&[], 0))
     }
 

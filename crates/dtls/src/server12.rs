@@ -105,7 +105,7 @@ pub(crate) fn client_hello(
 
 /// Our random value; where we could have spoken 1.3 it says so (RFC 8446 §4.1.3).
 fn server_random(core: &mut Core) -> [u8; 32] {
-    let mut random: [u8; 32] = core.rng.array();
+    let mut random = core.random;
     if core.offers(Version::Dtls13) {
         random.iter_mut().rev().zip(DOWNGRADE_FROM_1_3.iter().rev()).for_each(|(to, from)| *to = *from);
     }

@@ -223,7 +223,7 @@ fn answer(
     let is_id_offered = hello.extensions.connection_id.is_some();
     let server_hello = ServerHello {
         version: DTLS_1_2,
-        random: core.rng.array(),
+        random: core.random,
         session_id: Vec::new(),
         cipher_suite: suite.code(),
         compression_method: 0,

@@ -1,10 +1,13 @@
 //! Lossy, slow and shuffling networks.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_crypto::{Certificate, Group, HashAlgorithm, Provider};
-use antiphon_dtls::{CloseReason, Config, CookieExchange, Event, Version};
+use antiphon_dtls::{CloseReason, Config, CookieExchange, Event, KeyUpdate, Version};
 use antiphon_testkit::{Link, Loss, for_each_seed};
 use antiphon_util::Rng;
 
@@ -265,4 +268,57 @@ fn handshakes_take_the_round_trips_and_datagrams_that_the_documents_say() {
         let expected = (Some(client_at * DELAY), Some(server_at * DELAY), datagrams);
         assert_eq!((client_done, server_done, sent.get()), expected, "{version:?} {group:?} {cookie:?}");
     }
+}
+
+/// The number of every record of 1.2 is to be seen, and is its nonce. Under 1.3 a repetition with the same nonce would be the
+/// same record again.
+#[test]
+fn no_nonce_is_used_twice_on_any_path_through_loss() {
+    for_each_seed(10, |seed| {
+        for version in Version::ALL {
+            let link = Link { delay: DELAY, loss: Loss::random(0.3), ..Link::default() };
+            let mut pair = ends(seed, link, configs_of(version));
+            let seen = Rc::new(RefCell::new(HashSet::new()));
+            let told = Rc::clone(&seen);
+            pair.intercept(move |rightward, packet| {
+                for record in protected_records(packet.datagram) {
+                    let nonce = if version == Version::Dtls12 { &record[3..11] } else { record };
+                    assert!(told.borrow_mut().insert((rightward, nonce.to_vec())), "twice");
+                }
+                true
+            });
+            pair.run_until(Duration::from_secs(30), both_connected);
+            for round in 0..4 {
+                if both_connected(&pair) {
+                    pair.left_mut().send(b"data");
+                    pair.right_mut().send(b"data");
+                    pair.left_mut().connection.update_keys(KeyUpdate::Both);
+                }
+                if round == 3 {
+                    let now = pair.now();
+                    pair.left_mut().connection.close(now);
+                }
+                pair.run_for(Duration::from_secs(20));
+            }
+            assert!(seen.borrow().len() > 4);
+        }
+    });
+}
+
+/// The records of a datagram that are sealed, headers included.
+fn protected_records(datagram: &[u8]) -> Vec<&[u8]> {
+    let mut records = Vec::new();
+    let mut rest = datagram;
+    while rest.len() > 13 {
+        // The forms that we write: 1.3 with a number of two bytes and a length, 1.2 and plaintext.
+        let is_unified = rest[0] & 0xe0 == 0x20;
+        let at = if is_unified { 3 } else { 11 };
+        let len = at + 2 + usize::from(u16::from_be_bytes([rest[at], rest[at + 1]]));
+        let (record, behind) = rest.split_at(len);
+        if is_unified || record[4] == 1 {
+            records.push(record);
+        }
+        rest = behind;
+    }
+    records
 }
