@@ -13,11 +13,12 @@ use crate::peers::{self, Peer};
 use crate::shell::{self, cargo, command};
 
 /// Clients in pairs, messages of each, and their bytes.
-const CLIENTS: u32 = 16;
-const MESSAGES: u32 = 10_000;
+const CLIENTS: u32 = 32;
+const MESSAGES: u32 = 3_000;
 const LENGTH: u32 = 1_200;
-/// Clients that have an allocation and are silent.
-const IDLE: u32 = 1_000;
+/// Programs whose clients have allocations and are silent, each at an address of its own, and the clients of each.
+const IDLE_PROGRAMS: u8 = 20;
+const IDLE_CLIENTS: u32 = 50;
 
 pub(crate) fn run() -> Result<()> {
     let others: Vec<_> = Peer::ALL.into_iter().filter(|peer| *peer != Peer::Coturn).collect();
@@ -48,16 +49,18 @@ pub(crate) fn run() -> Result<()> {
     }
     for name in ["coturn", "antiphon"] {
         let server = Server::start(name)?;
-        let before = server.memory()?;
-        let mut clients = server.idle()?;
+        let (memory, sockets) = (server.memory()?, server.sockets()?);
+        let clients: Result<Vec<Child>> = (0..IDLE_PROGRAMS).map(|number| server.idle(number)).collect();
         sleep(Duration::from_secs(20));
-        let after = server.memory()?;
+        let (memory, sockets) = (server.memory()? - memory, server.sockets()? - sockets);
         println!(
-            "{name}: {} bytes of memory for each of {IDLE} pairs of idle allocations",
-            (after - before) * 1_024 / u64::from(IDLE)
+            "{name}: {} bytes of memory for each of {sockets} idle allocations",
+            memory * 1_024 / sockets.max(1)
         );
-        clients.kill()?;
-        clients.wait()?;
+        for mut program in clients? {
+            program.kill()?;
+            program.wait()?;
+        }
     }
     Ok(())
 }
@@ -94,11 +97,16 @@ impl Server {
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
+    /// Sockets and the few other files that it has open: each allocation has one.
+    fn sockets(&self) -> Result<u64> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count() as u64)
+    }
+
     /// Clients that send one message and stay.
-    fn idle(&self) -> Result<Child> {
-        let count = IDLE.to_string();
+    fn idle(&self, number: u8) -> Result<Child> {
+        let (count, local) = (IDLE_CLIENTS.to_string(), format!("127.0.0.{}", 10 + number));
         let mut clients = client(self.port);
-        clients.args(["-h", "-m", &count, "-n", "1", "-l", "100", "127.0.0.1"]);
+        clients.args(["-L", &local, "-h", "-m", &count, "-n", "1", "-l", "100", "127.0.0.1"]);
         Ok(clients.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
     }
 }
