@@ -4,7 +4,7 @@
 
 mod common;
 
-use antiphon_sctp::packet::{Chunk, Header, PacketWriter, kind, write_chunk};
+use antiphon_sctp::packet::{Chunk, Header, PacketWriter, Reconfiguration, ResetResult, kind, write_chunk};
 use antiphon_sctp::{Association, AssociationState, Config, DropReason, Event, StreamId};
 use antiphon_util::Rng;
 use common::{Link, Pair, ms, origin, parse, without_interleaving};
@@ -262,4 +262,61 @@ fn an_end_that_is_told_nonsense_before_it_connects_keeps_nothing() {
     assert!(answers <= Config::default().limits.max_replies);
     assert_eq!(end.state(), AssociationState::Closed);
     assert_eq!(end.poll_timeout(), None);
+}
+
+#[test]
+fn fragments_that_overlap_others_change_nothing_or_end_the_association() {
+    // The same TSN with other bytes: what came first counts.
+    let mut pair = Pair::connected(1, Link::CLEAN, Config::default);
+    let (tag, tsn) = spy(&mut pair);
+    let fragment = |tsn: u32, fsn: u32, flags: u8, len: usize| {
+        packet(tag, &[(kind::I_DATA, flags, i_data(tsn, 1, 0, fsn, len))])
+    };
+    pair.give(1, &[fragment(tsn, 0, 2, 3), fragment(tsn, 0, 2, 500), fragment(tsn.wrapping_add(1), 1, 1, 4)]);
+    assert_eq!(pair.read_all(1, 1), [vec![7; 7]]);
+    assert_eq!(pair.ends[1].drops().of(DropReason::DuplicateData), 1);
+    // The same place in a message under another TSN.
+    pair.give(1, &[fragment(tsn.wrapping_add(2), 0, 2, 3), fragment(tsn.wrapping_add(3), 0, 2, 3)]);
+    assert_eq!(pair.ends[1].state(), AssociationState::Closed);
+}
+
+#[test]
+fn a_second_reset_while_one_waits_for_data_is_put_off() {
+    let mut pair = Pair::connected(1, Link::CLEAN, Config::default);
+    let (tag, tsn) = spy(&mut pair);
+    let first_request = tsn.wrapping_sub(1);
+    let request = |number: u32, stream: u16| {
+        let mut value = vec![0, 13, 0, 18];
+        value.extend(number.to_be_bytes());
+        value.extend([0; 4]);
+        value.extend(tsn.to_be_bytes());
+        value.extend(stream.to_be_bytes());
+        packet(tag, &[(kind::RE_CONFIG, 0, value)])
+    };
+    // Both speak of DATA that has not come.
+    pair.give(1, &[request(first_request, 1), request(first_request.wrapping_add(1), 2)]);
+    let results: Vec<ResetResult> = pair
+        .take(1)
+        .iter()
+        .flat_map(|packet| parse(packet).chunks().map(Result::unwrap).collect::<Vec<_>>())
+        .filter_map(|chunk| match chunk {
+            Chunk::ReConfig(reconfig) => reconfig.parameters().next()?.ok(),
+            _ => None,
+        })
+        .filter_map(|parameter| match parameter {
+            Reconfiguration::Response { result, .. } => Some(result),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(results, [ResetResult::InProgress, ResetResult::RequestInProgress]);
+    pair.take_events(1);
+    pair.give(1, &[packet(tag, &[(kind::I_DATA, 3, i_data(tsn, 1, 0, 51, 3))])]);
+    let reset = |events: &[Event]| {
+        let is_reset = |event: &&Event| matches!(event, Event::IncomingStreamsReset(_));
+        events.iter().filter(is_reset).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(reset(&pair.take_events(1)), [Event::IncomingStreamsReset(vec![StreamId(1)])]);
+    // The second is asked for again, and performed.
+    pair.give(1, &[request(first_request.wrapping_add(1), 2)]);
+    assert_eq!(reset(&pair.take_events(1)), [Event::IncomingStreamsReset(vec![StreamId(2)])]);
 }

@@ -158,6 +158,11 @@ impl Resets {
         self.deferred = Some(Deferred { request, last_tsn, streams });
     }
 
+    /// Whether a request of the peer waits.
+    pub(super) fn is_deferring(&self) -> bool {
+        self.deferred.is_some()
+    }
+
     /// The deferred request, once everything sent before it has arrived.
     pub(super) fn take_deferred(&mut self, cumulative: Tsn) -> Option<(u32, Vec<StreamId>)> {
         let deferred = self.deferred.take_if(|deferred| deferred.last_tsn <= cumulative)?;

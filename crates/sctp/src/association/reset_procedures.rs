@@ -55,6 +55,10 @@ impl Association {
                 return self.respond(reset.request, ResetResult::BadSequenceNumber);
             }
         }
+        if block.resets.is_deferring() {
+            // One at a time (RFC 6525 §5.1.1). Not noted: the peer may ask again.
+            return self.respond(reset.request, ResetResult::RequestInProgress);
+        }
         let streams: Vec<StreamId> = reset.streams().collect();
         if streams.iter().any(|stream| stream.0 >= block.peer.incoming_streams) {
             return self.answer_request(reset.request, ResetResult::WrongStream);
