@@ -100,7 +100,7 @@ async fn unusable_servers_are_refused() {
         builder().ice_server(server).build().await.unwrap_err().name().to_string()
     };
     assert_eq!(name("turn:example.org").await, "InvalidAccessError", "it has no credentials");
-    assert_eq!(name("turns:example.org?transport=udp").await, "NotSupportedError");
+    assert_eq!(name("turns:example.org?transport=udp").await, "InvalidAccessError", "nor has it");
     assert_eq!(name("stuns:example.org").await, "NotSupportedError");
     assert_eq!(name("example.org").await, "SyntaxError");
 }
