@@ -32,6 +32,15 @@ pub(crate) enum Named {
     Refused,
 }
 
+/// What became of the candidates that waited for a name.
+#[derive(Debug)]
+pub(crate) enum Settled {
+    /// They can be tried.
+    Found(Vec<Candidate>),
+    /// So many have no address.
+    Lost(usize),
+}
+
 impl Names {
     pub(crate) fn new(configuration: &IceConfiguration, limit: usize, rng: Rng) -> Self {
         Self {
@@ -61,20 +70,15 @@ impl Names {
         Named::Waiting
     }
 
-    /// The candidates that a name was found for, and how many none was found for.
-    pub(crate) fn take_found(&mut self) -> (Vec<Candidate>, usize) {
-        let (mut found, mut lost) = (Vec::new(), 0);
-        while let Some(event) = self.mdns.poll_event() {
-            let (MdnsEvent::Resolved { name, .. } | MdnsEvent::Unresolved { name }) = &event;
-            let candidates = self.waiting.extract_if(.., |(known, _)| known.eq_ignore_ascii_case(name));
-            if let MdnsEvent::Resolved { ip, .. } = event {
-                found.extend(candidates.map(|(_, candidate)| at(candidate, ip)));
-                self.resolved.push((name.clone(), ip));
-            } else {
-                lost += candidates.count();
-            }
-        }
-        (found, lost)
+    /// Of the next name that is settled the candidates, where it was found, or how many there were.
+    pub(crate) fn take_settled(&mut self) -> Option<Settled> {
+        let event = self.mdns.poll_event()?;
+        let (MdnsEvent::Resolved { name, .. } | MdnsEvent::Unresolved { name }) = &event;
+        let candidates = self.waiting.extract_if(.., |(known, _)| known.eq_ignore_ascii_case(name));
+        let MdnsEvent::Resolved { ip, .. } = event else { return Some(Settled::Lost(candidates.count())) };
+        let found = candidates.map(|(_, candidate)| at(candidate, ip)).collect();
+        self.resolved.push((name.clone(), ip));
+        Some(Settled::Found(found))
     }
 
     /// Forgets the candidates of a session that was restarted.

@@ -6,7 +6,7 @@ use antiphon_ice::{self as ice, GatheringState};
 use antiphon_sdp as sdp;
 
 use crate::candidate::{Usable, from_ice, to_ice};
-use crate::names::Named;
+use crate::names::{Named, Settled};
 use crate::negotiation::Description;
 use crate::section::with_candidates;
 use crate::{
@@ -207,9 +207,14 @@ impl PeerConnection {
 
     /// Hands on the candidates whose names were found.
     pub(crate) fn take_named(&mut self, now: Instant) {
-        let (found, lost) = self.names.take_found();
-        (0..lost).for_each(|_| self.drops.count(DropReason::MdnsCandidate));
-        found.into_iter().for_each(|candidate| self.try_candidate(now, candidate));
+        while let Some(settled) = self.names.take_settled() {
+            match settled {
+                Settled::Found(found) => {
+                    found.into_iter().for_each(|candidate| self.try_candidate(now, candidate));
+                }
+                Settled::Lost(lost) => (0..lost).for_each(|_| self.drops.count(DropReason::MdnsCandidate)),
+            }
+        }
     }
 
     /// Tells that an offer is needed, once until one has been answered (W3C webrtc-pc §4.7.3).

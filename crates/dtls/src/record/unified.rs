@@ -170,8 +170,12 @@ impl Sealer {
         let flags = FIXED_BITS | id | LONG_NUMBER | LENGTH | (self.epoch as u8 & EPOCH);
         let [a, b] = (sequence as u16).to_be_bytes();
         let [l, m] = (body_len as u16).to_be_bytes();
-        let bytes = std::iter::once(flags).chain(self.connection_id.iter().copied()).chain([a, b, l, m]);
-        front.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        let Some((first, rest)) = front.split_first_mut() else { return };
+        let Some((id, rest)) = rest.split_at_mut_checked(self.connection_id.len()) else { return };
+        let Some(number_and_length) = rest.first_chunk_mut() else { return };
+        *first = flags;
+        id.copy_from_slice(&self.connection_id);
+        *number_and_length = [a, b, l, m];
     }
 }
 

@@ -48,6 +48,7 @@ pub struct Data<'a> {
 }
 
 impl<'a> Data<'a> {
+    #[inline]
     pub(super) fn parse(flags: u8, reader: &mut Reader<'a>) -> Result<Self, ParseError> {
         Ok(Self {
             tsn: reader.u32()?,
@@ -113,6 +114,7 @@ pub struct IData<'a> {
 }
 
 impl<'a> IData<'a> {
+    #[inline]
     pub(super) fn parse(flags: u8, reader: &mut Reader<'a>) -> Result<Self, ParseError> {
         let (tsn, stream, _reserved) = (reader.u32()?, StreamId(reader.u16()?), reader.u16()?);
         let (mid, last) = (reader.u32()?, reader.u32()?);

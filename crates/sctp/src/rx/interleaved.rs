@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::OVERHEAD;
+use super::{OVERHEAD, trimmed};
 use crate::packet::IData;
 use crate::stream_map::StreamMap;
 use crate::{PayloadProtocolId, StreamId};
@@ -18,6 +18,8 @@ pub(super) struct Interleaved {
     charged: usize,
     /// Streams, and whether their unordered messages, where a message is not whole and a later one began.
     overtaken: BTreeSet<(StreamId, bool)>,
+    /// Bytes of the last message that became whole: what a message that comes alone gets room for at once.
+    last_size: usize,
 }
 
 /// The ordered or the unordered messages of a stream, by their numbers, which are extended so that they never wrap.
@@ -63,7 +65,9 @@ impl Interleaved {
 
     /// Adds a fragment that was not received before.
     pub(super) fn insert(&mut self, data: &IData<'_>, max_message: usize) -> Joined {
-        let Self { ordered, unordered, charged, overtaken } = self;
+        // One message alone may take more memory than has arrived of it; among several none may.
+        let is_alone = self.ordered.is_empty() && self.unordered.is_empty();
+        let Self { ordered, unordered, charged, overtaken, last_size } = self;
         let streams = if data.unordered { unordered } else { ordered };
         if let (Some(ppid), true) = (data.ppid, data.ending) {
             if data.payload.len() > max_message {
@@ -81,7 +85,7 @@ impl Interleaved {
         let number = begun.extend(data.mid);
         let partial = begun.partial.entry(number).or_insert_with(|| {
             *charged += OVERHEAD;
-            Partial::default()
+            Partial { bytes: Vec::with_capacity(if is_alone { *last_size } else { 0 }), ..Partial::default() }
         });
         let before = partial.charge();
         let joined = partial.add(data, max_message);
@@ -92,11 +96,12 @@ impl Interleaved {
         let ppid = partial.ppid.unwrap_or(PayloadProtocolId(0));
         let bytes = std::mem::take(&mut partial.bytes);
         *charged -= bytes.len() + OVERHEAD;
+        *last_size = bytes.len();
         begun.partial.remove(&number);
         if begun.partial.is_empty() {
             streams.remove(&data.stream);
         }
-        Joined::Whole(ppid, bytes.into())
+        Joined::Whole(ppid, trimmed(bytes))
     }
 
     /// Lets go of messages of a stream that will not be finished: up to `mid`, the numbers going in a circle.
@@ -267,6 +272,21 @@ mod tests {
         assert_eq!((messages.drop_broken_off(), messages.charged()), (0, one), "the newest may be going on");
         assert!(matches!(messages.insert(&fragment(2, 0, true, b"a"), 100), Joined::Whole(..)));
         assert_eq!((messages.drop_broken_off(), messages.charged()), (1, 0));
+    }
+
+    #[test]
+    fn only_a_message_alone_takes_more_memory_than_it_has_bytes_and_only_until_it_is_whole() {
+        let mut messages = Interleaved::default();
+        messages.insert(&fragment(1, 0, false, &[0; 1_000]), 10_000);
+        messages.insert(&fragment(1, 1, true, &[0; 1_000]), 10_000);
+        messages.insert(&fragment(2, 0, false, b"a"), 10_000);
+        messages.insert(&fragment(3, 0, false, b"a"), 10_000);
+        let partial = messages.ordered[&StreamId(1)].partial.values();
+        let capacities: Vec<usize> = partial.map(|partial| partial.bytes.capacity()).collect();
+        assert!(matches!(capacities[..], [2_000, 0..100]), "{capacities:?}");
+        let Joined::Whole(_, bytes) = messages.insert(&fragment(2, 1, true, b"b"), 10_000) else { panic!() };
+        assert_eq!(bytes, "ab");
+        assert!(bytes.try_into_mut().unwrap().capacity() < 100);
     }
 
     #[test]

@@ -11,6 +11,8 @@ mod window;
 pub(crate) use inbox::Inbox;
 pub(crate) use receiver::{Received, Receiver, ReceiverConfig};
 
+use bytes::Bytes;
+
 use crate::packet::{Data, IData};
 use crate::{PayloadProtocolId, StreamId};
 
@@ -31,6 +33,14 @@ impl MessageKey {
     fn of(data: &IData<'_>) -> Self {
         Self { stream: data.stream, mid: data.mid, unordered: data.unordered }
     }
+}
+
+/// A whole message, with not much more memory than it has bytes.
+fn trimmed(mut bytes: Vec<u8>) -> Bytes {
+    if bytes.capacity() > 2 * bytes.len() {
+        bytes.shrink_to_fit();
+    }
+    bytes.into()
 }
 
 /// A DATA chunk's header without its TSN.

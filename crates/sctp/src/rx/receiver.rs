@@ -10,7 +10,7 @@ use super::ahead::{Ahead, Taken, Whole};
 use super::interleaved::{Interleaved, Joined};
 use super::order::{OldMessage, Orders};
 use super::window::Window;
-use super::{FragmentHeader, Inbox, MessageKey, OVERHEAD};
+use super::{FragmentHeader, Inbox, MessageKey, OVERHEAD, trimmed};
 use crate::config::Config;
 use crate::packet::{Data, ForwardTsn, GapBlock, IData, IForwardTsn, PacketWriter, Sack};
 use crate::ranges::Ranges;
@@ -486,13 +486,10 @@ impl Receiver {
         }
         assembly.bytes.extend_from_slice(payload);
         if header.ending
-            && let Some(Assembly { key, ppid, mut bytes }) = self.assembly.take()
+            && let Some(Assembly { key, ppid, bytes }) = self.assembly.take()
         {
             self.last_size = bytes.len();
-            if bytes.capacity() > 2 * bytes.len() {
-                bytes.shrink_to_fit();
-            }
-            self.deliver(key, ppid, bytes.into(), inbox, drops);
+            self.deliver(key, ppid, trimmed(bytes), inbox, drops);
         }
         Received::New
     }

@@ -242,9 +242,10 @@ impl Sender {
         let full = self.outstanding.in_flight() + len + self.header_len() >= self.controller.window();
         let immediate = full && self.outstanding.in_flight_chunks() > 2;
         let (interleaving, serial) = (self.features.interleaving, self.flight.current());
-        let Some(fragment) = self.outstanding.cut(key, room, serial) else { return };
+        let Some(mut fragment) = self.outstanding.cut(key, room, serial) else { return };
         let cut = fragment.payload.len();
-        Fragment { immediate, ..fragment }.write(packet.chunks(), interleaving);
+        fragment.immediate = immediate;
+        fragment.write(packet.chunks(), interleaving);
         self.flight.carry(tsn, self.outstanding.in_flight());
         queue.cut(turn.stream, key, cut, turn.len - cut);
     }
