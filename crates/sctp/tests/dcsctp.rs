@@ -311,7 +311,8 @@ fn streams_are_reset_both_ways_and_used_again() {
             let begun = |meeting: &Meeting| meeting.theirs.buffered_amount(api::StreamId(1)) == 0;
             assert!(meeting.run_until(ms(300_000), begun), "seed {seed}, {link:?}: not sent");
             meeting.theirs.reset_streams(&[api::StreamId(1)]).unwrap();
-            let done = meeting.run_until(ms(300_000), |meeting| {
+            // Its requests are repeated at intervals that double without end.
+            let done = meeting.run_until(ms(3_000_000), |meeting| {
                 let ours = |wanted: Event| meeting.our_events.contains(&wanted);
                 let theirs = |performed: bool| {
                     meeting.their_events.iter().any(|event| match event {
