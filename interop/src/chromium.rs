@@ -36,10 +36,19 @@ impl Chromium {
 
     /// Starts a browser whose DTLS handshake rides in checks where the peer agrees.
     pub async fn start_with_handshake_in_checks() -> Result<Remote<Browser>> {
-        let capabilities = |profile: &Path| {
-            let trial = ["--force-fieldtrials=WebRTC-IceHandshakeDtls/Enabled/"];
-            with_arguments(profile, &[REAL_ADDRESSES.as_slice(), &trial].concat())
-        };
+        let capabilities = |profile: &Path| in_trial(profile, "WebRTC-IceHandshakeDtls");
+        Browser::with_page(&make(capabilities)).await.map(Remote::new)
+    }
+
+    /// Starts a browser that interleaves messages (RFC 8260).
+    pub async fn start_with_interleaving() -> Result<Remote<Browser>> {
+        let capabilities = |profile: &Path| in_trial(profile, "WebRTC-DataChannelMessageInterleaving");
+        Browser::with_page(&make(capabilities)).await.map(Remote::new)
+    }
+
+    /// Starts a browser that tells its INIT of SCTP with its descriptions.
+    pub async fn start_with_described_init() -> Result<Remote<Browser>> {
+        let capabilities = |profile: &Path| in_trial(profile, "WebRTC-Sctp-Snap");
         Browser::with_page(&make(capabilities)).await.map(Remote::new)
     }
 
@@ -72,6 +81,12 @@ fn port(line: &str) -> Option<u16> {
 
 fn capabilities(profile: &Path) -> Value {
     with_arguments(profile, &REAL_ADDRESSES)
+}
+
+/// With a feature that is off unless its field trial is on.
+fn in_trial(profile: &Path, name: &str) -> Value {
+    let trial = format!("--force-fieldtrials={name}/Enabled/");
+    with_arguments(profile, &[REAL_ADDRESSES.as_slice(), &[&trial]].concat())
 }
 
 fn with_arguments(profile: &Path, more: &[&str]) -> Value {

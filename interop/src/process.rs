@@ -1,5 +1,6 @@
 //! A peer that is driven by lines of JSON.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -20,10 +21,11 @@ pub struct Process {
 
 impl Process {
     /// Runs a program of `peers/` with an interpreter.
-    pub(crate) fn python(interpreter: &Path, program: &str) -> Result<Remote<Self>> {
+    fn run(interpreter: &Path, program: &str, arguments: &[&OsStr]) -> Result<Remote<Self>> {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(program);
         let mut child = Command::new(interpreter)
             .arg(program)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -59,12 +61,7 @@ pub enum Aiortc {}
 impl Aiortc {
     /// Starts the peer in the Python environment that `cargo xtask test` makes.
     pub async fn start() -> Result<Remote<Process>> {
-        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let python = match std::env::var_os("ANTIPHON_AIORTC_PYTHON") {
-            Some(path) => PathBuf::from(path),
-            None => package.with_file_name(".interop").join("venv/bin/python"),
-        };
-        Process::python(&python, "peer.py")
+        Process::run(&installed("ANTIPHON_AIORTC_PYTHON", "venv/bin/python"), "peer.py", &[])
     }
 }
 
@@ -75,6 +72,35 @@ pub enum Gstreamer {}
 impl Gstreamer {
     /// Starts the peer with the interpreter of the system, which has the bindings.
     pub async fn start() -> Result<Remote<Process>> {
-        Process::python(Path::new("/usr/bin/python3"), "gstreamer.py")
+        Process::run(Path::new("/usr/bin/python3"), "gstreamer.py", &[])
+    }
+}
+
+/// A WebRTC library of Node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Node {
+    /// libdatachannel, with usrsctp.
+    Libdatachannel,
+    /// An older libwebrtc.
+    Wrtc,
+}
+
+impl Node {
+    /// Starts the peer with the library that `cargo xtask test` installs.
+    pub async fn start(self) -> Result<Remote<Process>> {
+        let folder = installed("ANTIPHON_NODE_PEERS", "node");
+        let library = match self {
+            Self::Libdatachannel => "node-datachannel",
+            Self::Wrtc => "@roamhq/wrtc",
+        };
+        Process::run(Path::new("node"), "peer.mjs", &[folder.as_os_str(), OsStr::new(library)])
+    }
+}
+
+/// What `cargo xtask test` installed, unless the environment names another place.
+fn installed(variable: &str, path: &str) -> PathBuf {
+    match std::env::var_os(variable) {
+        Some(path) => PathBuf::from(path),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name(".interop").join(path),
     }
 }

@@ -176,3 +176,42 @@ async fn the_handshake_rides_in_checks_of_both() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn messages_are_interleaved() -> Result<()> {
+    if left_out("chromium") {
+        return Ok(());
+    }
+    for offerer in [Offerer::Antiphon, Offerer::Remote] {
+        let mut browser = Chromium::start_with_interleaving().await?;
+        let connection = scenarios::talk(&mut browser, offerer).await?;
+        assert!(connection.statistics().sctp.interleaving);
+        connection.close();
+        browser.quit().await?;
+    }
+    let mut browser = Chromium::start_with_interleaving().await?;
+    scenarios::messages(&mut browser, Offerer::Antiphon, LARGEST).await?;
+    browser.quit().await?;
+    let mut browser = Chromium::start_with_interleaving().await?;
+    scenarios::closing(&mut browser, Offerer::Remote, Offerer::Antiphon).await?;
+    browser.quit().await
+}
+
+#[tokio::test]
+async fn descriptions_take_the_place_of_the_set_up() -> Result<()> {
+    if left_out("chromium") {
+        return Ok(());
+    }
+    for offerer in [Offerer::Antiphon, Offerer::Remote] {
+        let mut browser = Chromium::start_with_described_init().await?;
+        let connection = scenarios::talk(&mut browser, offerer).await?;
+        for description in [connection.local_description(), connection.remote_description()] {
+            assert!(description.context("a description")?.sdp.contains("a=sctp-init:"));
+        }
+        connection.close();
+        browser.quit().await?;
+    }
+    let mut browser = Chromium::start_with_described_init().await?;
+    scenarios::messages(&mut browser, Offerer::Remote, LARGEST).await?;
+    browser.quit().await
+}

@@ -86,3 +86,22 @@ async fn a_browser_of_dtls_1_2() -> Result<()> {
     scenarios::messages(&mut browser, Offerer::Remote, LARGEST).await?;
     browser.quit().await
 }
+
+#[tokio::test]
+async fn messages_of_a_megabyte_are_interleaved_both_ways() -> Result<()> {
+    let Some((_network, mut browser)) = start().await? else { return Ok(()) };
+    scenarios::messages(&mut browser, Offerer::Antiphon, 1_000_000).await?;
+    browser.quit().await?;
+    let mut browser = Firefox::start().await?;
+    let connection = scenarios::talk(&mut browser, Offerer::Remote).await?;
+    assert!(connection.statistics().sctp.interleaving);
+    connection.close();
+    browser.quit().await
+}
+
+#[tokio::test]
+async fn a_hundred_channels_with_an_offering_browser() -> Result<()> {
+    let Some((_network, mut browser)) = start().await? else { return Ok(()) };
+    scenarios::many_channels(&mut browser, Offerer::Remote, 50).await?;
+    browser.quit().await
+}

@@ -20,8 +20,9 @@ mod test;
 const USAGE: &str = "\
 cargo xtask TASK
 
-  test [--without NAME,..] [-- ARG..]  all tests, with real peers (chromium, firefox, aiortc, openssl, coturn) and network
-                                       namespaces (netns), installed where they are missing; ARG goes to `cargo test`
+  test [--without NAME,..] [-- ARG..]  all tests, with real peers (chromium, firefox, aiortc, gstreamer, node, openssl,
+                                       coturn) and network namespaces (netns), installed where they are missing; ARG goes
+                                       to `cargo test`
   natlab                               the tests in network namespaces alone, as root
   peers [--without NAME,..]            installs the real peers and stops
   fuzz [TARGET|all] [SECONDS]          fuzzes one target or each in turn, 60 seconds each unless told

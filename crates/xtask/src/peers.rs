@@ -3,13 +3,15 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::shell::{cargo_install, command, output, root, run};
 
-/// The newest release that the tests were written against.
+/// The newest releases that the tests were written against.
 const AIORTC: &str = "aiortc==1.16.0";
+const NODE_PACKAGES: [&str; 2] = ["node-datachannel@0.33.4", "@roamhq/wrtc@0.10.0"];
 
 /// A peer that is no part of this project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub(crate) enum Peer {
     Aiortc,
     /// Its WebRTC element, whose ICE is libnice, and the Python bindings of the system.
     Gstreamer,
+    /// The libraries of Node: libdatachannel and wrtc.
+    Node,
     /// The command-line tool, a DTLS client and server.
     Openssl,
     /// The TURN server and its clients.
@@ -31,11 +35,12 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Chromium,
         Self::Firefox,
         Self::Aiortc,
         Self::Gstreamer,
+        Self::Node,
         Self::Openssl,
         Self::Coturn,
         Self::Netns,
@@ -47,6 +52,7 @@ impl Peer {
             Self::Firefox => "firefox",
             Self::Aiortc => "aiortc",
             Self::Gstreamer => "gstreamer",
+            Self::Node => "node",
             Self::Openssl => "openssl",
             Self::Coturn => "coturn",
             Self::Netns => "netns",
@@ -76,6 +82,12 @@ impl Peer {
                     Gst.init(None); assert Gst.ElementFactory.make('webrtcbin') and Gst.ElementFactory.make('nicesrc'); \
                     print(Gst.version_string())";
                 output(command("/usr/bin/python3").args(["-c", script]))
+            }
+            Self::Node => {
+                let node = output(command("node").arg("--version"))?;
+                let packages = NODE_PACKAGES.map(|package| output(&mut npm(&["list", package])));
+                let all = packages.iter().all(Option::is_some);
+                all.then(|| format!("node {node}, {}", NODE_PACKAGES.join(", ")))
             }
             Self::Openssl => output(command("openssl").arg("version")),
             Self::Coturn => {
@@ -107,6 +119,7 @@ impl Peer {
                 "gir1.2-gst-plugins-bad-1.0",
                 "iproute2",
             ]),
+            Self::Node => install_node_packages(),
             Self::Openssl => apt_install(&["openssl"]),
             Self::Coturn => apt_install(&["coturn"]),
             Self::Netns => apt_install(&["iproute2", "nftables"]),
@@ -168,6 +181,22 @@ pub(crate) fn pip_install(package: &str) -> Result<()> {
     }
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package];
     run(command(python()).args(pip))
+}
+
+/// npm in the folder where the tests look for its packages.
+fn npm(arguments: &[&str]) -> Command {
+    let mut npm = command("npm");
+    npm.args(arguments).arg("--prefix").arg(root().join(".interop/node"));
+    npm
+}
+
+fn install_node_packages() -> Result<()> {
+    if output(command("npm").arg("--version")).is_none() {
+        apt_install(&["nodejs", "npm"])?;
+    }
+    fs::create_dir_all(root().join(".interop/node"))?;
+    let install = ["install", "--no-fund", "--no-audit", "--loglevel=error"];
+    run(&mut npm(&[install.as_slice(), &NODE_PACKAGES].concat()))
 }
 
 fn apt_install(packages: &[&str]) -> Result<()> {
