@@ -39,7 +39,8 @@
 //! # What it leaves out
 //!
 //! Third-party authorization (RFC 7635), anonymous user names (USERHASH), ICMP errors of peers (they are not told to clients), and
-//! the copying of ECN, DSCP and hop limits between the two sides of the relay.
+//! the copying of ECN, DSCP and hop limits between the two sides of the relay. DONT-FRAGMENT is accepted: that datagrams leave with
+//! DF is the part of who owns the sockets.
 
 mod channel;
 pub mod client;

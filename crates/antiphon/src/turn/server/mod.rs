@@ -1,7 +1,8 @@
 //! A TURN and STUN server on sockets.
 //!
 //! One lock guards the protocol; a burst of datagrams is handled under it, and what comes of that is sent behind it, in runs. A
-//! relayed address is a socket and a small task, which borrows its buffers only while it reads.
+//! relayed address is a socket and a small task, which borrows its buffers only while it reads. Where the system lets a socket have
+//! it (Linux, Windows, macOS) every datagram leaves with DF, asked for (DONT-FRAGMENT) or not; ICMP errors are not told to clients.
 
 mod associations;
 mod datagrams;
