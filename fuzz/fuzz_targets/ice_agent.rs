@@ -115,7 +115,9 @@ impl Scene {
                 let local = path(*number).local;
                 match TCP_TYPES.get(usize::from(*kind % 8)) {
                     Some(tcp_type) => self.agent.add_local_tcp_address(self.now, local, *tcp_type),
-                    None if *kind % 8 == 7 => self.agent.add_relayed_address(self.now, address(*number), local),
+                    None if *kind % 8 == 7 => {
+                        self.agent.add_relayed_address(self.now, address(*number), local)
+                    }
                     None => self.agent.add_local_address(self.now, local),
                 }
             }

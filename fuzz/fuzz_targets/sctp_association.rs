@@ -16,17 +16,40 @@ use libfuzzer_sys::fuzz_target;
 #[derive(Debug, Arbitrary)]
 enum Action {
     /// Sends a message of `len` bytes on one of four streams.
-    Send { from: bool, stream: u8, len: u16, unordered: bool, reliability: Kind },
+    Send {
+        from: bool,
+        stream: u8,
+        len: u16,
+        unordered: bool,
+        reliability: Kind,
+    },
     /// Resets one's direction of a stream.
-    Reset { from: bool, stream: u8 },
+    Reset {
+        from: bool,
+        stream: u8,
+    },
     /// Hands on the packet at `at` of those under way to an end.
-    Deliver { to: bool, at: u8 },
+    Deliver {
+        to: bool,
+        at: u8,
+    },
     /// Loses it.
-    Lose { to: bool, at: u8 },
+    Lose {
+        to: bool,
+        at: u8,
+    },
     /// Hands it on and keeps it.
-    Duplicate { to: bool, at: u8 },
-    Wait { milliseconds: u8 },
-    Read { end: bool, stream: u8 },
+    Duplicate {
+        to: bool,
+        at: u8,
+    },
+    Wait {
+        milliseconds: u8,
+    },
+    Read {
+        end: bool,
+        stream: u8,
+    },
 }
 
 #[derive(Debug, Arbitrary)]
@@ -200,13 +223,14 @@ fuzz_target!(|input: (bool, Vec<Action>)| {
                 world.act(&Action::Deliver { to, at: 0 });
             }
         }
-        for (end, stream) in [0, 1].into_iter().flat_map(|end| (0..STREAMS).map(move |stream| (end, stream))) {
+        for (end, stream) in [0, 1].into_iter().flat_map(|end| (0..STREAMS).map(move |stream| (end, stream)))
+        {
             world.read(end, stream);
         }
         world.act(&Action::Wait { milliseconds: 20 });
     }
-    let owed = world.expected.map(|streams| {
-        streams.map(|messages| messages.values().filter(|message| message.reliable).count())
-    });
+    let owed = world
+        .expected
+        .map(|streams| streams.map(|messages| messages.values().filter(|message| message.reliable).count()));
     panic!("missing: {owed:?}, not reset: {:?}", world.resetting);
 });

@@ -31,7 +31,8 @@ fuzz_target!(|input: (u8, &[u8])| {
                 Ok(None) => break,
                 Ok(Some(datagram)) => {
                     server.handle_receive(now, Received { path, ecn: None, datagram });
-                    relayed.extend(transmits(&mut server, now).filter(|(sent, _)| sent.path.remote == at(9, 9)));
+                    relayed
+                        .extend(transmits(&mut server, now).filter(|(sent, _)| sent.path.remote == at(9, 9)));
                 }
                 Err(_) => break 'stream,
             }
@@ -47,7 +48,8 @@ fuzz_target!(|input: (u8, &[u8])| {
 fn with_channel() -> (Instant, Server, Path) {
     let (now, provider) = (Instant::now(), Provider::default());
     let path = Path { protocol: Protocol::Tcp, local: at(1, 4_000), remote: at(2, 3_478) };
-    let mut config = server::Config::new(provider, ClockAnchor::new(now, std::time::SystemTime::UNIX_EPOCH), "realm");
+    let mut config =
+        server::Config::new(provider, ClockAnchor::new(now, std::time::SystemTime::UNIX_EPOCH), "realm");
     config.users.passwords.insert("user".to_owned(), "password".to_owned());
     config.relays.push(at(2, 0).ip().into());
     let mut server = Server::new(now, config, Rng::from_test_seed(2));
