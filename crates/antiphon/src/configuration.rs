@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_peer::{Certificate, Consent, IceConfiguration, IceTransportPolicy, Limits};
+use antiphon_peer::{Certificate, Congestion, Consent, IceConfiguration, IceTransportPolicy, Limits};
 
 use crate::connection::PeerConnection;
 use crate::endpoint::Endpoint;
@@ -33,6 +33,8 @@ pub struct Configuration {
     pub ice: IceConfiguration,
     /// How soon a peer that falls silent counts as lost.
     pub consent: Consent,
+    /// How data channels find out how fast they may send.
+    pub congestion: Congestion,
     /// Bounds on what a peer can make grow.
     pub limits: Limits,
     /// The longest that [`PeerConnection::shutdown`] takes to deliver what was accepted; default 10 s.
@@ -49,6 +51,7 @@ impl Default for Configuration {
             certificate: None,
             ice: IceConfiguration::default(),
             consent: Consent::default(),
+            congestion: Congestion::default(),
             limits: Limits::default(),
             shutdown_timeout: Duration::from_secs(10),
         }
@@ -75,7 +78,7 @@ impl Builder {
         self
     }
 
-    /// Which candidates are used (W3C `iceIceTransportPolicy`).
+    /// Which candidates are used (W3C `iceTransportPolicy`).
     pub fn ice_transport_policy(mut self, policy: IceTransportPolicy) -> Self {
         self.configuration.ice.transport_policy = policy;
         self
@@ -139,6 +142,12 @@ impl Builder {
     /// How soon a peer that falls silent counts as lost.
     pub fn consent(mut self, consent: Consent) -> Self {
         self.configuration.consent = consent;
+        self
+    }
+
+    /// How data channels find out how fast they may send.
+    pub fn congestion(mut self, congestion: Congestion) -> Self {
+        self.configuration.congestion = congestion;
         self
     }
 

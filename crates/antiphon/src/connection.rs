@@ -414,6 +414,7 @@ fn new_peer(
         limits: configuration.limits.clone(),
         consent: configuration.consent,
         ice,
+        congestion: configuration.congestion,
         provider: antiphon_peer::Provider::default(),
     };
     let seed = peer.provider.random_seed();

@@ -70,11 +70,11 @@ pub mod turn;
 
 pub use antiphon_peer::{
     AddIceCandidateError, AddressPolicy, AddressRewrite, Candidate, CandidateKind, CandidatePairState,
-    CandidatePairStatistics, Certificate, CheckBudget, ConnectionState, Consent, CreateDataChannelError,
-    CreateDescriptionError, DataChannelInit, DtlsState, ErrorName, IceCandidate, IceConfiguration,
-    IceConnectionState, IceGatheringState, IceTransportPolicy, IpRange, Limits, MdnsLimits, Message,
-    OfferOptions, Priority, Provider, ReadyState, SdpType, SessionDescription, SetDescriptionError,
-    SignalingState, Statistics,
+    CandidatePairStatistics, Certificate, CheckBudget, Congestion, CongestionControl, ConnectionState,
+    Consent, CreateDataChannelError, CreateDescriptionError, DataChannelInit, DtlsState, ErrorName,
+    IceCandidate, IceConfiguration, IceConnectionState, IceGatheringState, IceTransportPolicy, IpRange,
+    Limits, MdnsLimits, Message, OfferOptions, Priority, Provider, ReadyState, SdpType, SessionDescription,
+    SetDescriptionError, SignalingState, Statistics,
 };
 pub use bytes::Bytes;
 pub use channel::DataChannel;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use antiphon_crypto::{Certificate, Provider};
 use antiphon_ice::{AddressPolicy, AddressRewrite, CheckBudget, MdnsLimits, TransportPolicy};
+use antiphon_sctp::Congestion;
 
 /// What a connection is made with; every field has a default.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +21,8 @@ pub struct Configuration {
     pub consent: Consent,
     /// How ICE finds a path.
     pub ice: IceConfiguration,
+    /// How data channels find out how fast they may send; default BBR.
+    pub congestion: Congestion,
 }
 
 /// How ICE finds a path.

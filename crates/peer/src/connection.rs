@@ -89,14 +89,15 @@ impl PeerConnection {
         configuration: Configuration,
         seed: [u8; 32],
     ) -> Result<Self, ConfigurationError> {
-        let Configuration { provider, certificate, limits, consent, ice } = configuration;
+        let Configuration { provider, certificate, limits, consent, ice, congestion } = configuration;
         let mut rng = Rng::from_seed(seed);
         let certificate = match certificate {
             Some(certificate) => certificate,
             None => Arc::new(Certificate::generate(provider)?),
         };
         let fingerprint = certificate.fingerprint(HashAlgorithm::Sha256);
-        let transport = Transport::new(provider, certificate, limits.clone(), consent, &ice, &mut rng);
+        let transport =
+            Transport::new(provider, certificate, limits.clone(), consent, &ice, congestion, &mut rng);
         let parameters = Parameters {
             credentials: transport.credentials().clone(),
             fingerprint,

@@ -70,6 +70,7 @@ pub use antiphon_ice::{
     MDNS_PORT, MdnsDestination, MdnsLimits, Standing, TcpType, TransactionTag,
     TransportPolicy as IceTransportPolicy, gathering_addresses,
 };
+pub use antiphon_sctp::{Congestion, CongestionControl};
 pub use candidate::IceCandidate;
 pub use channel::{Channel, ChannelId, ChannelStatistics, DataChannelInit, Priority, ReadyState};
 pub use configuration::{Configuration, Consent, IceConfiguration, Limits};

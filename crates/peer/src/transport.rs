@@ -86,6 +86,7 @@ impl Transport {
         limits: Limits,
         consent: Consent,
         ice: &IceConfiguration,
+        congestion: sctp::Congestion,
         rng: &mut Rng,
     ) -> Self {
         let mut config = ice::Config::new(provider, ice::Role::Controlling);
@@ -108,6 +109,7 @@ impl Transport {
             max_packet_size: limits.datagram_size.saturating_sub(RECORD_OVERHEAD),
             max_incoming_message: limits.message_size,
             receive_window: limits.receive_window,
+            congestion,
             timing: timing(),
             limits: limits.sctp.clone(),
             ..sctp::Config::default()

@@ -7,8 +7,8 @@ mod common;
 use std::time::Duration;
 
 use antiphon_peer::{
-    ChannelId, CreateDataChannelError, DataChannelInit, DropReason, ErrorName, Event, Limits, Message,
-    Priority, ReadyState, SendError,
+    ChannelId, Configuration, Congestion, CongestionControl, CreateDataChannelError, DataChannelInit,
+    DropReason, ErrorName, Event, Limits, Message, Priority, ReadyState, SendError,
 };
 use antiphon_testkit::{Link, Loss, for_each_seed};
 use bytes::Bytes;
@@ -173,6 +173,29 @@ fn an_urgent_message_does_not_wait_for_bulk() {
     net.until(|_, b| b.received.iter().any(|(id, _)| *id == theirs[3]));
     let taken = net.now() - sent;
     assert!(taken < Duration::from_millis(45), "{taken:?}");
+}
+
+/// How long 2 MB take over a path that loses one packet in fifty.
+fn duration(control: CongestionControl) -> Duration {
+    let congestion = Congestion { control, ..Congestion::default() };
+    let configuration = || Configuration { congestion, ..Configuration::default() };
+    let link = Link { rate: Some(50_000_000), queue: Some(256 << 10), ..lossy(0.02) };
+    let mut net = Net::configured(1, link, configuration(), configuration());
+    let (ours, _) = net.connect();
+    let begun = net.now();
+    for _ in 0..20 {
+        net.send_a(ours, vec![0; 100_000]);
+    }
+    net.until(|_, b| b.received.len() == 20);
+    net.now() - begun
+}
+
+#[test]
+fn the_congestion_controller_is_the_one_that_was_chosen() {
+    let [bbr, cubic, new_reno] =
+        [CongestionControl::Bbr, CongestionControl::Cubic, CongestionControl::NewReno].map(duration);
+    assert!(bbr * 2 < cubic && bbr * 2 < new_reno, "{bbr:?} {cubic:?} {new_reno:?}");
+    assert_ne!(cubic, new_reno);
 }
 
 #[test]
